@@ -1,0 +1,144 @@
+//! What happens in a run, told sideways: the engine and the stages emit, reporters draw.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{Artifact, StageKey};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The run begins.
+    RunStarted {
+        /// The run's id.
+        run: String,
+        /// What was asked for, for people.
+        targets: Vec<String>,
+        /// Stages that will or may run, and those that are fresh.
+        total: usize,
+        /// Of these, fresh at the start.
+        fresh: usize,
+    },
+    /// A stage is up to date: nothing to do.
+    StageCached {
+        /// Which.
+        stage: StageKey,
+        /// Decided after its upstream ran and gave the same artifact (early cutoff).
+        early_cutoff: bool,
+    },
+    /// A stage begins.
+    StageStarted {
+        /// Which.
+        stage: StageKey,
+        /// Why, in words.
+        reasons: Vec<String>,
+        /// How long it took last time.
+        expected: Option<Duration>,
+        /// 1 for the first try.
+        attempt: u32,
+    },
+    /// A stage is at a new step; shown in its live line.
+    Step {
+        /// Which stage.
+        stage: StageKey,
+        /// What it does now: `waiting for ssh`, `[2/5] scripts/install.sh`.
+        text: String,
+    },
+    /// Progress within a step, in bytes.
+    Progress {
+        /// Which stage.
+        stage: StageKey,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all, if known.
+        total: Option<u64>,
+    },
+    /// A line of output; also in the stage's log.
+    Log {
+        /// Which stage.
+        stage: StageKey,
+        /// The line, without its end, secrets masked.
+        line: String,
+    },
+    /// Something that users should know though nothing failed.
+    Warning {
+        /// Which stage, if one.
+        stage: Option<StageKey>,
+        /// What.
+        message: String,
+    },
+    /// A stage is done.
+    StageFinished {
+        /// Which.
+        stage: StageKey,
+        /// How it ended.
+        outcome: Outcome,
+        /// How long this attempt took.
+        elapsed: Duration,
+    },
+    /// The run is over.
+    RunFinished(RunSummary),
+}
+
+/// How a stage ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// With an artifact.
+    Done(Arc<Artifact>),
+    /// It failed and will be tried again.
+    Retrying(StageFailure),
+    /// It failed.
+    Failed(StageFailure),
+    /// Never started: something that it needs failed.
+    Blocked {
+        /// The stage that failed.
+        by: StageKey,
+    },
+    /// Stopped by request.
+    Cancelled,
+}
+
+/// Why a stage failed, with all that helps.
+#[derive(Clone, Debug, Default)]
+pub struct StageFailure {
+    /// What went wrong: lower case, no final stop.
+    pub message: String,
+    /// The step it was at.
+    pub step: Option<String>,
+    /// What to do next, one entry per line.
+    pub help: Vec<String>,
+    /// The last lines of output (at most 20).
+    pub tail: Vec<String>,
+    /// The whole log.
+    pub log: Option<PathBuf>,
+    /// A picture of the screen.
+    pub screenshot: Option<PathBuf>,
+    /// The host lacks something (exit code 3), rather than the stage having failed (1).
+    pub environment: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default)]
+pub struct RunSummary {
+    /// Stages that ran, in the order in which they ended, with how long they took.
+    pub ran: Vec<(StageKey, Duration)>,
+    /// Stages that were up to date.
+    pub cached: Vec<StageKey>,
+    /// Stages that failed.
+    pub failed: Vec<(StageKey, StageFailure)>,
+    /// Stages not reached.
+    pub blocked: Vec<StageKey>,
+    /// Whether it was interrupted.
+    pub interrupted: bool,
+    /// From start to end.
+    pub elapsed: Duration,
+    /// What users take away: paths relative to the project, with sizes in bytes.
+    pub artifacts: Vec<(String, u64)>,
+}
+
+/// Where events go.
+pub trait Sink: Send + Sync {
+    /// Takes an event; must not block for long.
+    fn event(&self, event: Event);
+}

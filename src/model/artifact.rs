@@ -1,0 +1,87 @@
+//! What a stage leaves behind.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Digest, Hardware, Name, Size};
+
+/// What a finished stage has left; immutable once recorded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Files by output name.
+    pub files: BTreeMap<Name, StoredFile>,
+    /// The state of a machine, for stages that leave one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineState>,
+    /// Small facts for people and reports (`tests = "12 passed"`); they do not count for the digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
+}
+
+/// A file in the store, or a directory kept as several such files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredFile {
+    /// Its content.
+    pub digest: Digest,
+    /// Its size.
+    pub size: Size,
+    /// Where users find it, relative to the project, if it is shown outside the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether it may be executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable: bool,
+}
+
+/// A machine at rest: its hardware and its disks as layers in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineState {
+    /// The provider's name in `builds.toml`.
+    pub provider: String,
+    /// What it consists of.
+    pub hardware: Hardware,
+    /// Its disks, in the hardware's order.
+    pub disks: Vec<DiskState>,
+    /// The UEFI variables' store, as a file in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nvram: Option<Digest>,
+}
+
+/// A disk as a chain of layers, the base first; each is a qcow2 file in the store whose backing is the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskState {
+    /// The layers' digests.
+    pub layers: Vec<Digest>,
+}
+
+impl Artifact {
+    /// The digest of what matters to those who consume the artifact: contents, not times or places.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let Self {
+            files,
+            machine,
+            facts: _,
+        } = self;
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, file)| (name, file.digest, file.executable))
+            .collect();
+        Digest::of(&serde_json::to_vec(&(files, machine)).unwrap_or_default())
+    }
+
+    /// Every digest in the store that the artifact needs.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        let machine = self.machine.iter().flat_map(|m| {
+            m.disks
+                .iter()
+                .flat_map(|d| d.layers.iter())
+                .chain(m.nvram.iter())
+        });
+        self.files
+            .values()
+            .map(|file| file.digest)
+            .chain(machine.copied())
+    }
+}

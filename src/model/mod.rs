@@ -1,0 +1,32 @@
+//! The nouns of forge, valid by construction: names, sizes, durations, digests, secrets, hardware, stages, artifacts.
+//!
+//! Nothing here touches the outside: no files, no clock, no network. Everything that the user wrote has been checked by
+//! the time it has one of these types, so the layers above never see an invalid name or a size without a unit.
+
+mod artifact;
+mod check;
+mod digest;
+mod hardware;
+mod keys;
+mod name;
+mod project;
+mod quantity;
+mod secret;
+mod stage;
+mod text;
+
+pub use artifact::{Artifact, DiskState, MachineState, StoredFile};
+pub use check::{Check, CheckSet, Matcher};
+pub use digest::{Algorithm, Checksum, Digest, DigestError};
+pub use hardware::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter};
+pub use keys::{Key, KeyAction, KeyError, Keys, Layout};
+pub use name::{Name, NameError, StageKey};
+pub use project::{Axis, Project, ProviderConfig, ProviderKind, Resources};
+pub use quantity::{Duration, QuantityError, Size};
+pub use secret::Secret;
+pub use stage::{
+    Boot, CheckSource, Clone, Command, CommandLine, Export, Input, IsoBase, IsoSource, Kickstart,
+    Login, MediaFile, MediaVia, Origin, PackOva, Property, Provision, Shell, ShellSource, Ssh,
+    Stage, StageKind, Step, StepAction, Verify,
+};
+pub use text::{Late, Part, RunVar, Text, UnresolvedError};

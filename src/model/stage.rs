@@ -1,0 +1,391 @@
+//! Stages as they are meant: every setting typed, every default filled in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{CheckSet, Checksum, Duration, Hardware, Keys, Layout, Name, StageKey, Text};
+
+/// A stage at one point of its axes.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Its identity.
+    pub key: StageKey,
+    /// Where it is declared, for messages.
+    pub origin: Origin,
+    /// What it does.
+    pub kind: StageKind,
+    /// The stage whose artifact it consumes.
+    pub from: Option<StageKey>,
+    /// All stages it depends on, `from` and those found in templates included; sorted, each once.
+    pub needs: Vec<StageKey>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// How often it is tried again after a failure.
+    pub retries: u32,
+}
+
+/// A place in a file of the project.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Relative to the project.
+    pub file: String,
+    /// The first line is 1.
+    pub line: usize,
+}
+
+/// What a stage does, with its settings.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub enum StageKind {
+    /// Any program.
+    Command(Command),
+    /// Installs a machine from an ISO.
+    IsoBase(Box<IsoBase>),
+    /// A linked clone.
+    Clone(Clone),
+    /// Runs steps inside a machine.
+    Provision(Provision),
+    /// Writes a machine's disks as files.
+    Export(Export),
+    /// Makes an appliance of exported disks.
+    PackOva(PackOva),
+    /// Boots an appliance and checks it.
+    Verify(Box<Verify>),
+}
+
+impl StageKind {
+    /// The kinds' names, as they stand in `kind = "…"`.
+    pub const NAMES: &'static [&'static str] = &[
+        "command",
+        "iso-base",
+        "clone",
+        "provision",
+        "export",
+        "pack-ova",
+        "verify",
+    ];
+
+    /// The kind's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::IsoBase(_) => "iso-base",
+            Self::Clone(_) => "clone",
+            Self::Provision(_) => "provision",
+            Self::Export(_) => "export",
+            Self::PackOva(_) => "pack-ova",
+            Self::Verify(_) => "verify",
+        }
+    }
+}
+
+/// Something outside `builds.toml` that a stage reads: its content is an ingredient.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Input {
+    /// One file or directory (taken as a tree), relative to the project.
+    Path(String),
+    /// Files that match a glob, relative to the project.
+    Glob(String),
+}
+
+/// `kind = "command"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Command {
+    /// What to run.
+    pub run: CommandLine,
+    /// What it reads.
+    pub inputs: Vec<Input>,
+    /// What it writes: paths relative to the project.
+    pub outputs: BTreeMap<Name, String>,
+    /// Variables it is given, beside the passed ones.
+    pub env: BTreeMap<String, Text>,
+    /// Names of forge's own environment variables that are passed on.
+    pub pass_env: Vec<String>,
+    /// Working directory, relative to the project.
+    pub dir: Option<String>,
+    /// Runs every time.
+    pub always: bool,
+}
+
+/// How a command is written.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub enum CommandLine {
+    /// A line for `sh -c`.
+    Shell(Text),
+    /// A program and its arguments; no shell.
+    Argv(Vec<Text>),
+}
+
+/// `kind = "iso-base"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct IsoBase {
+    /// The provider's name.
+    pub provider: Name,
+    /// The machine.
+    pub hardware: Hardware,
+    /// The install medium.
+    pub iso: IsoSource,
+    /// The unattended-install answers.
+    pub kickstart: Option<Kickstart>,
+    /// What is typed at boot.
+    pub boot: Boot,
+    /// How the installed system is reached.
+    pub ssh: Ssh,
+    /// The command that turns it off; none: the power button.
+    pub shutdown: Option<Text>,
+}
+
+/// An install medium.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct IsoSource {
+    /// Mirrors in order: `http(s)://`, `file://`, a path, or an output of a stage.
+    pub urls: Vec<Text>,
+    /// What the content must be; none only for the output of a stage.
+    pub checksum: Option<Checksum>,
+}
+
+/// Files offered to an installer.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Kickstart {
+    /// The files, templates already rendered.
+    pub files: Vec<MediaFile>,
+    /// How the installer gets them.
+    pub via: MediaVia,
+    /// The volume's label, for floppies and CDs: `OEMDRV`, `cidata`, …
+    pub label: String,
+}
+
+/// A file on a medium.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub enum MediaFile {
+    /// A rendered template.
+    Text {
+        /// Its path on the medium, with `/`, not starting with one.
+        path: String,
+        /// Its content.
+        content: Text,
+    },
+    /// A file taken as it is.
+    Copy {
+        /// Its path on the medium.
+        path: String,
+        /// Where it lies, relative to the project.
+        source: String,
+    },
+}
+
+/// How an installer gets its files.
+#[derive(std::clone::Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaVia {
+    /// A FAT12 floppy.
+    Floppy,
+    /// A second CD.
+    Cd,
+    /// An HTTP server for this machine alone; `http.ip` and `http.port` in the boot keys.
+    Http,
+}
+
+/// What happens between power-on and the installer.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Boot {
+    /// A fixed wait before the first key.
+    pub wait: Option<Duration>,
+    /// A regular expression (multi-line) that the text screen must show before the first key.
+    pub wait_text: Option<String>,
+    /// How long to wait for it.
+    pub wait_timeout: Duration,
+    /// What is typed. Late values (`http.ip`) are filled in before it is parsed; the literal form has been checked.
+    pub keys: Text,
+    /// Time between keys; none: the provider's measured pace.
+    pub interval: Option<Duration>,
+    /// The guest's keyboard layout.
+    pub layout: Layout,
+}
+
+impl Boot {
+    /// Parses keys whose late values have been filled in.
+    pub fn parse_keys(text: &str) -> Result<Keys, super::KeyError> {
+        Keys::parse(text)
+    }
+}
+
+/// How a guest is reached.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Ssh {
+    /// The account.
+    pub user: Text,
+    /// How it is proved.
+    pub login: Login,
+    /// The guest's port.
+    pub port: u16,
+    /// How long a machine may take from power-on (or from a reboot) to a working login.
+    pub timeout: Duration,
+}
+
+/// Ways to log in; all that are given are tried, in this order: key, agent, password.
+#[derive(std::clone::Clone, Debug, Default, PartialEq)]
+pub struct Login {
+    /// Password, also for keyboard-interactive.
+    pub password: Option<Text>,
+    /// A private key's path: absolute, `~/…`, or relative to the project.
+    pub key_file: Option<Text>,
+    /// Ask the agent at `SSH_AUTH_SOCK`.
+    pub agent: bool,
+}
+
+/// `kind = "clone"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Clone {
+    /// The clone's hardware.
+    pub hardware: Hardware,
+    /// How it is reached.
+    pub ssh: Ssh,
+}
+
+/// `kind = "provision"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Provision {
+    /// The machine's hardware.
+    pub hardware: Hardware,
+    /// How it is reached.
+    pub ssh: Ssh,
+    /// What is done, in order; steps that `only` / `except` leave out at these axis values are gone.
+    pub steps: Vec<Step>,
+    /// The command that turns it off; none: the power button.
+    pub shutdown: Option<Text>,
+}
+
+/// A step of `provision`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Step {
+    /// For people: what the user called it, or what it does.
+    pub title: String,
+    /// What it does.
+    pub action: StepAction,
+    /// How often it is tried again.
+    pub retries: u32,
+    /// How long one try may take.
+    pub timeout: Option<Duration>,
+    /// A pause before it.
+    pub pause_before: Option<Duration>,
+}
+
+/// What a step does.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub enum StepAction {
+    /// Copies a file or a tree into the guest.
+    Upload {
+        /// Relative to the project. A directory without a trailing `/` arrives as `to/NAME`… see `docs/`.
+        source: String,
+        /// In the guest.
+        to: Text,
+    },
+    /// Runs a shell script in the guest.
+    Shell(Shell),
+    /// Runs a command on this machine, with the guest's address in its environment.
+    Local(Command),
+    /// Restarts the guest and waits for a new boot id.
+    Reboot {
+        /// The command; none: `reboot`.
+        command: Option<Text>,
+        /// How long until it is back.
+        timeout: Duration,
+    },
+    /// Waits.
+    Pause(Duration),
+    /// Runs checks and fails early.
+    Check(CheckSource),
+}
+
+/// A `shell` step.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Shell {
+    /// The scripts, in order.
+    pub scripts: Vec<ShellSource>,
+    /// Environment variables.
+    pub env: BTreeMap<String, Text>,
+    /// Run through sudo (with the login's password if it asks).
+    pub sudo: bool,
+    /// Exit codes that count as success.
+    pub valid_exit_codes: Vec<i32>,
+    /// The interpreter for inline text: `/bin/sh -eu`.
+    pub interpreter: String,
+    /// The working directory in the guest.
+    pub dir: Option<Text>,
+    /// The script may cut the connection (it reboots, or restarts the network).
+    pub expect_disconnect: bool,
+}
+
+/// A script.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub enum ShellSource {
+    /// Text in `builds.toml`.
+    Inline(Text),
+    /// A file, relative to the project.
+    File(String),
+}
+
+/// `kind = "export"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Export {
+    /// The files' base name.
+    pub name: Text,
+    /// The deflate level, 1 to 12.
+    pub level: u32,
+}
+
+/// `kind = "pack-ova"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct PackOva {
+    /// The appliance's name: `output/NAME/NAME.ova`.
+    pub name: Text,
+    /// Product properties (`ovf:key` = value), in file order.
+    pub properties: Vec<Property>,
+    /// Product name.
+    pub product: Text,
+    /// Vendor.
+    pub vendor: Option<Text>,
+    /// Product version.
+    pub version: Text,
+    /// A note for people.
+    pub annotation: Option<Text>,
+    /// License text.
+    pub eula: Option<Text>,
+    /// Fields for `manifest.json`.
+    pub manifest: BTreeMap<String, Text>,
+}
+
+/// A product property.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Property {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: Text,
+    /// Whether whoever deploys the appliance may change it.
+    pub user_configurable: bool,
+}
+
+/// `kind = "verify"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Verify {
+    /// The provider that boots it.
+    pub provider: Name,
+    /// How it is reached.
+    pub ssh: Ssh,
+    /// What must hold.
+    pub checks: Vec<CheckSource>,
+    /// Keep asking this long until all checks hold (services that are still starting).
+    pub retry_timeout: Option<Duration>,
+    /// Time between tries.
+    pub sleep: Duration,
+}
+
+/// Checks and where they come from.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct CheckSource {
+    /// A gossfile relative to the project; none: written in the stage.
+    pub file: Option<PathBuf>,
+    /// The checks.
+    pub checks: CheckSet,
+}

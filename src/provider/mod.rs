@@ -1,0 +1,181 @@
+//! The machine from outside: create, power, type, watch, export. Knows no SSH and no store.
+//!
+//! A machine's life: `LaunchSpec → Box<dyn Machine>` (running) `→ finish → DiskFiles` (at rest). Dropping a running
+//! machine destroys it and all its files; only [`Machine::finish`] hands files out.
+//!
+//! Stages never ask which provider they have: what differs is data in the specification.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::model::{Duration, Hardware, Keys, Layout, Size};
+use crate::sys::{Cancel, Journal};
+
+/// Why a machine did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// The host lacks something; `help` says how to get it. Exit code 3.
+    #[error("{message}")]
+    Environment {
+        /// What is missing.
+        message: String,
+        /// What to do.
+        help: String,
+    },
+    /// The hypervisor refused or failed.
+    #[error("{0}")]
+    Failed(String),
+    /// A wait was over before what it waited for: the message says what that was.
+    #[error("{0}")]
+    Timeout(String),
+    /// The machine turned itself off, or its process ended, while it was needed.
+    #[error("{0}")]
+    Gone(String),
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Where a disk's content comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskSource {
+    /// An empty disk of this size.
+    New(Size),
+    /// A new layer over these, the base first; they are never written to.
+    Over {
+        /// The layers' files (qcow2).
+        layers: Vec<PathBuf>,
+        /// The disk's size; at least that of the layers.
+        size: Size,
+    },
+    /// A foreign image, read as it is (a streamOptimized VMDK, say) with a throw-away layer above.
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// Its format, as QEMU names it.
+        format: String,
+    },
+}
+
+/// What a machine is started with.
+#[derive(Clone, Debug)]
+pub struct LaunchSpec {
+    /// A name for people: the stage's slug.
+    pub name: String,
+    /// The hardware.
+    pub hardware: Hardware,
+    /// Content of the disks, in the hardware's order.
+    pub disks: Vec<DiskSource>,
+    /// UEFI variables to start from.
+    pub nvram: Option<PathBuf>,
+    /// CDs in order; with any, the first boot is from the first one.
+    pub cds: Vec<PathBuf>,
+    /// A floppy image.
+    pub floppy: Option<PathBuf>,
+    /// The guest's SSH port.
+    pub ssh_port: u16,
+    /// An empty directory for the machine's files; the caller removes it (it stands in the journal).
+    pub work: PathBuf,
+}
+
+/// What the machine's screen shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Screen {
+    /// The text, lines separated by `\n` and trimmed at the right; `None` in a graphics mode.
+    pub text: Option<String>,
+    /// Changes when the picture changes.
+    pub fingerprint: u64,
+}
+
+/// A disk of a machine at rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFile {
+    /// The top layer (qcow2), in the machine's work directory.
+    pub path: PathBuf,
+    /// Whether it has anything that the layers below have not.
+    pub size: Size,
+}
+
+/// What is left of a machine that has been turned off.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AtRest {
+    /// The top layers of the disks, in order.
+    pub disks: Vec<DiskFile>,
+    /// The UEFI variables.
+    pub nvram: Option<PathBuf>,
+}
+
+/// How typed keys are checked.
+#[derive(Clone, Debug, Default)]
+pub struct Typing {
+    /// Time between keys; none: the provider's own pace.
+    pub interval: Option<Duration>,
+    /// The guest's layout.
+    pub layout: Layout,
+}
+
+/// What runs machines.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Everything that stands in the way of such a machine, at once; empty when it can run.
+    async fn preflight(&self, hardware: &Hardware) -> Vec<ProviderError>;
+
+    /// Named parts of the provider's identity that a machine's content depends on, for fingerprints.
+    fn identity(&self) -> Vec<(String, String)>;
+
+    /// Starts a machine.
+    async fn launch(
+        &self,
+        spec: LaunchSpec,
+        journal: Arc<Journal>,
+        cancel: Cancel,
+    ) -> Result<Box<dyn Machine>, ProviderError>;
+
+    /// A line for people about how machines run here: `qemu 7.2.22, tcg (kvm: /dev/kvm opens but the probe guest hangs)`.
+    async fn describe(&self) -> String;
+}
+
+/// A running machine.
+#[async_trait]
+pub trait Machine: Send + Sync {
+    /// Types `keys` and proves, where the screen is text, that they arrived before each `<enter>`.
+    async fn type_keys(&mut self, keys: &Keys, typing: &Typing) -> Result<(), ProviderError>;
+
+    /// What the screen shows now.
+    async fn screen(&mut self) -> Result<Screen, ProviderError>;
+
+    /// Writes the screen as a PNG file.
+    async fn screenshot(&mut self, to: &Path) -> Result<(), ProviderError>;
+
+    /// Where the guest's SSH port is reached; waits until the guest has an address.
+    async fn ssh_address(&mut self, timeout: Duration) -> Result<SocketAddr, ProviderError>;
+
+    /// The host's address as the guest sees it.
+    fn host_address(&self) -> String;
+
+    /// The serial console's log, if there is one.
+    fn serial_log(&self) -> Option<&Path>;
+
+    /// Presses the power button.
+    async fn power_button(&mut self) -> Result<(), ProviderError>;
+
+    /// Returns when the machine is off; `Timeout` if it is not by then. A crash is `Gone`.
+    async fn wait_off(&mut self, timeout: Duration) -> Result<(), ProviderError>;
+
+    /// Whether the machine is still on.
+    fn is_on(&mut self) -> bool;
+
+    /// Turns it off hard if it is on, and hands out its files.
+    async fn finish(self: Box<Self>) -> Result<AtRest, ProviderError>;
+}

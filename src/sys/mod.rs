@@ -1,0 +1,14 @@
+//! The one door to the operating system: files, processes, locks, cancellation, and what must be undone.
+//!
+//! Other modules reach for `std::process` or write files through here, so that every child process is found again after
+//! a crash and every file that appears is whole.
+
+mod cancel;
+pub mod fs;
+mod journal;
+mod lock;
+pub mod process;
+
+pub use cancel::{Cancel, CancelKind};
+pub use journal::{Entry, Guard, Journal, Recovered};
+pub use lock::{FileLock, Holder, LockError};
