@@ -15,10 +15,8 @@ pub enum Event {
         run: String,
         /// What was asked for, for people.
         targets: Vec<String>,
-        /// Stages that will or may run, and those that are fresh.
+        /// How many stages are selected, fresh ones included.
         total: usize,
-        /// Of these, fresh at the start.
-        fresh: usize,
     },
     /// A stage is up to date: nothing to do.
     StageCached {
