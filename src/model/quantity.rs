@@ -97,11 +97,10 @@ impl fmt::Display for Size {
         let binary = &SIZE_UNITS[..4];
         if let Some((unit, factor)) = binary
             .iter()
-            .find(|(_, factor)| self.0 >= *factor && self.0 % factor == 0)
+            .find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor))
+            && self.0 / factor < 10_000
         {
-            if self.0 / factor < 10_000 {
-                return f.pad(&format!("{}{unit}", self.0 / factor));
-            }
+            return f.pad(&format!("{}{unit}", self.0 / factor));
         }
         match binary.iter().find(|(_, factor)| self.0 >= *factor) {
             Some((unit, factor)) => f.pad(&format!("{:.1}{unit}", self.0 as f64 / *factor as f64)),
@@ -203,7 +202,7 @@ impl fmt::Display for Duration {
             format!("{:.1}s", self.0.as_secs_f64())
         } else if secs < 60 {
             format!("{secs}s")
-        } else if secs < 3600 && secs % 60 == 0 {
+        } else if secs < 3600 && secs.is_multiple_of(60) {
             format!("{}m", secs / 60)
         } else if secs < 3600 {
             format!("{}m{:02}s", secs / 60, secs % 60)
