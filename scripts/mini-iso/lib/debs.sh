@@ -53,23 +53,41 @@ debian_kernel_package() {
 
 # select_debs NAME PACKAGE... : choose and fetch packages. KERNEL stands for the current kernel package.
 select_debs() {
-    local name=$1 package request
+    local package packages=()
+    name_selection "$@"
+    selection_is_cached && return
     shift
-    request=$(printf '%s\n' "$@" | sort -u)
-    mkdir -p "$DEB_CACHE"
-    DEB_SELECTION=$DEB_CACHE/selection-$name-$(printf '%s' "$request" | sha256sum | cut -c1-12).list
-    if selection_is_cached; then
-        return
-    fi
-
-    local staging packages=()
-    for package in $request; do
+    for package in "$@"; do
         [ "$package" = KERNEL ] && package=$(debian_kernel_package)
         packages+=("$package")
     done
+    debian_apt apt-get -qq --print-uris download "${packages[@]}" | fetch_selection
+}
+
+# select_debs_with_dependencies NAME PACKAGE... : all that a new system of these packages is made of.
+select_debs_with_dependencies() {
+    name_selection "$@"
+    selection_is_cached && return
+    shift
+    local empty
+    empty=$(mktemp "$DEB_CACHE/.status.XXXXXX")
+    debian_apt apt-get -o "Dir::State::status=$empty" -o APT::Install-Recommends=false -qq --print-uris install \
+        '?essential' '?priority(required)' "$@" | fetch_selection
+    rm -f "$empty"
+}
+
+# name_selection NAME PACKAGE... : the selection file belongs to one list of packages.
+name_selection() {
+    mkdir -p "$DEB_CACHE"
+    DEB_SELECTION=$DEB_CACHE/selection-$1-$(printf '%s\n' "$@" | sort -u | sha256sum | cut -c1-12).list
+}
+
+# fetch_selection : read what apt-get --print-uris tells, fetch what the cache lacks, write the selection file.
+fetch_selection() {
+    local staging
     staging=$(mktemp -d "$DEB_CACHE/.fetch.XXXXXX")
-    debian_apt apt-get -qq --print-uris download "${packages[@]}" | awk '{ print $2 }' | sort >"$staging/selection" ||
-        die "apt does not know all of: ${packages[*]}"
+    awk '/^.http/ { print $2 }' | sort >"$staging/selection"
+    [ -s "$staging/selection" ] || die "apt does not know all of the packages"
     say "fetch $(wc -l <"$staging/selection") packages"
     local file wanted=()
     while read -r file; do
@@ -90,6 +108,28 @@ selection_is_cached() {
     while read -r file; do
         [ -s "$DEB_CACHE/$file" ] || return 1
     done <"$DEB_SELECTION"
+}
+
+# make_local_repository DIR : the selected packages as a repository for apt.
+make_local_repository() {
+    local file plain
+    mkdir -p "$1"
+    while read -r file; do
+        plain=${file//%3a/.} # apt would decode an escape in a file's name
+        ln "$DEB_CACHE/$file" "$1/$plain" 2>/dev/null || cp "$DEB_CACHE/$file" "$1/$plain"
+        dpkg-deb -f "$1/$plain"
+        printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$plain" "$(stat -c %s "$1/$plain")" \
+            "$(sha256sum "$1/$plain" | cut -d' ' -f1)"
+    done <"$DEB_SELECTION" >"$1/Packages"
+    # mmdebstrap asks for the essential and required packages of the suite, which only this file names
+    cat >"$1/Release" <<END
+Suite: bookworm
+Codename: bookworm
+Architectures: amd64
+Date: $(date -u -R -d "@$SOURCE_DATE_EPOCH" | sed 's/+0000/UTC/')
+SHA256:
+ $(sha256sum "$1/Packages" | cut -d' ' -f1) $(stat -c %s "$1/Packages") Packages
+END
 }
 
 # name_1%3a2.3_amd64.deb -> name=1:2.3
