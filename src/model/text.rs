@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Name, StageKey};
+use super::{Digest, Name, StageKey};
 
 /// A value that is filled in when the stage runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +26,9 @@ pub enum Late {
         scope: Name,
         /// The variable's dotted name within the scope.
         variable: String,
+        /// A keyed digest of the value, if the scope says `secret_in_fingerprint`: with it, a new value is a new
+        /// ingredient.
+        digest: Option<Digest>,
     },
     /// `run.*`: volatile, never in a fingerprint.
     Run(RunVar),
@@ -128,7 +131,16 @@ impl fmt::Display for Late {
         match self {
             Self::Output { stage, output } => write!(f, "stages.{stage}.outputs.{output}"),
             Self::OwnOutput(output) => write!(f, "outputs.{output}"),
-            Self::Secret { scope, variable } => write!(f, "{scope}.{variable}"),
+            Self::Secret {
+                scope,
+                variable,
+                digest: None,
+            } => write!(f, "{scope}.{variable}"),
+            Self::Secret {
+                scope,
+                variable,
+                digest: Some(digest),
+            } => write!(f, "{scope}.{variable}#{}", digest.short()),
             Self::Run(RunVar::Date) => f.write_str("run.date"),
             Self::Run(RunVar::Id) => f.write_str("run.id"),
             Self::Run(RunVar::Host) => f.write_str("run.host"),

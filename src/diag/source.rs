@@ -1,0 +1,119 @@
+//! The files that faults are shown in.
+
+use std::ops::Range;
+
+/// A file in a [`SourceMap`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(usize);
+
+/// A range of bytes in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Which file.
+    pub file: FileId,
+    /// The first byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+impl Span {
+    /// The span `range` of `file`.
+    #[must_use]
+    pub const fn new(file: FileId, range: Range<usize>) -> Self {
+        Self {
+            file,
+            start: range.start,
+            end: range.end,
+        }
+    }
+}
+
+/// A file's name and text.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// As shown to people: relative to the project.
+    pub name: String,
+    /// Its content.
+    pub text: String,
+}
+
+/// All files that have been read, in reading order.
+#[derive(Clone, Debug, Default)]
+pub struct SourceMap {
+    files: Vec<Source>,
+}
+
+impl SourceMap {
+    /// Adds a file.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
+        self.files.push(Source {
+            name: name.into(),
+            text: text.into(),
+        });
+        FileId(self.files.len() - 1)
+    }
+
+    /// The file with this id; none if the id is another map's.
+    #[must_use]
+    pub fn get(&self, id: FileId) -> Option<&Source> {
+        self.files.get(id.0)
+    }
+
+    /// The text of a span; empty where there is none.
+    #[must_use]
+    pub fn text(&self, span: Span) -> &str {
+        self.get(span.file)
+            .and_then(|source| source.text.get(span.start..span.end))
+            .unwrap_or_default()
+    }
+
+    /// The line and column (in characters) of a span's start; both begin at 1.
+    #[must_use]
+    pub fn position(&self, span: Span) -> (usize, usize) {
+        let Some(source) = self.get(span.file) else {
+            return (1, 1);
+        };
+        let mut at = span.start.min(source.text.len());
+        while !source.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let before = &source.text[..at];
+        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
+        (
+            before.bytes().filter(|b| *b == b'\n').count() + 1,
+            before[line_start..].chars().count() + 1,
+        )
+    }
+
+    /// `file:line` of a span.
+    #[must_use]
+    pub fn place(&self, span: Span) -> String {
+        let name = self.get(span.file).map_or("?", |source| &source.name);
+        format!("{name}:{}", self.position(span).0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters() {
+        let mut map = SourceMap::default();
+        let file = map.add("a.toml", "x = 1\ny = \"ä\" # z\n");
+        let span = Span::new(file, 15..16);
+        assert_eq!(map.text(span), "#");
+        assert_eq!(map.position(span), (2, 9));
+        assert_eq!(map.place(span), "a.toml:2");
+    }
+
+    #[test]
+    fn a_span_past_the_end_has_a_position_all_the_same() {
+        let mut map = SourceMap::default();
+        let file = map.add("a", "ä");
+        assert_eq!(map.position(Span::new(file, 1..9)), (1, 1));
+        assert_eq!(map.position(Span::new(file, 99..99)), (1, 2));
+        assert_eq!(map.text(Span::new(file, 99..99)), "");
+    }
+}
