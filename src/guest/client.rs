@@ -1,0 +1,417 @@
+//! A guest: where it is, how to get in, and the connections that are open.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant as Tick;
+
+use super::auth::{AuthFault, login};
+use super::connection::{Connection, Limits, Stop};
+use super::exec::{Captured, Ended, Exec, Feed, Running, Stream};
+use super::{GuestError, kill};
+use crate::model::Secret;
+use crate::sys::Cancel;
+
+/// Where a guest is and how to get in.
+#[derive(Clone, Debug)]
+pub struct SshTarget {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The account.
+    pub user: String,
+    /// The password, also for keyboard-interactive.
+    pub password: Option<Secret>,
+    /// A private key without passphrase.
+    pub key_file: Option<PathBuf>,
+    /// Whether the agent at `SSH_AUTH_SOCK` is asked.
+    pub agent: bool,
+}
+
+/// When a refused login is believed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// After so many refusals in a row …
+    pub(super) refusals: u32,
+    /// … over at least this time (accounts may appear late during the first boot).
+    pub(super) span: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    refusals: 5,
+    span: Duration::from_secs(10),
+};
+/// How many connections a guest may have at once; sshd takes no more than 10 unauthenticated ones by default.
+const CONNECTIONS: usize = 4;
+/// How long a login may take for a connection beside the first.
+const LOGIN: Duration = Duration::from_secs(60);
+
+/// A machine that lets us in.
+#[derive(Debug)]
+pub struct Guest {
+    target: SshTarget,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+    /// The command that tells one boot from another.
+    pub(super) boot_id: String,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+/// A connection lent to one operation. It goes back only if the operation hands it back.
+pub(super) struct Lent<'a> {
+    guest: &'a Guest,
+    pub(super) connection: Connection,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Lent<'_> {
+    /// Gives the connection back: nothing is open on it.
+    pub(super) fn give_back(self) {
+        if let Ok(mut idle) = self.guest.idle.lock() {
+            idle.push(self.connection);
+        }
+    }
+}
+
+impl Guest {
+    /// Waits until the guest answers and lets us in. Refusals, resets and silence are met with patience until `deadline`;
+    /// a login refused again and again is reported after some ten seconds. `note` is told what is waited for.
+    pub async fn connect(
+        target: &SshTarget,
+        deadline: Instant,
+        cancel: &Cancel,
+        note: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<Self, GuestError> {
+        Self::connect_with(target, deadline, cancel, note, PATIENCE).await
+    }
+
+    pub(super) async fn connect_with(
+        target: &SshTarget,
+        deadline: Instant,
+        cancel: &Cancel,
+        note: &(dyn Fn(&str) + Send + Sync),
+        patience: Patience,
+    ) -> Result<Self, GuestError> {
+        let limits = Limits {
+            deadline: Some(deadline.into()),
+            cancel,
+        };
+        let connection = wait(target, limits, note, patience).await?;
+        Ok(Self {
+            target: target.clone(),
+            idle: Mutex::new(vec![connection]),
+            permits: Semaphore::new(CONNECTIONS),
+            boot_id: "cat /proc/sys/kernel/random/boot_id".to_owned(),
+        })
+    }
+
+    /// Forgets all open connections and waits for a new one, as [`Guest::connect`] does: after a script that has cut them.
+    pub async fn reconnect(
+        &self,
+        deadline: Instant,
+        cancel: &Cancel,
+        note: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<(), GuestError> {
+        self.forget();
+        let limits = Limits {
+            deadline: Some(deadline.into()),
+            cancel,
+        };
+        let connection = wait(&self.target, limits, note, PATIENCE).await?;
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(connection);
+        }
+        Ok(())
+    }
+
+    /// Where and how the guest is reached.
+    #[must_use]
+    pub const fn target(&self) -> &SshTarget {
+        &self.target
+    }
+
+    /// Runs a command and returns its exit status: 128 + N if signal N ended it. Output goes to `on_output` as it comes.
+    /// When its time is up, or when it is cancelled, the command is ended in the guest with all that it has started.
+    pub async fn run(
+        &self,
+        exec: &Exec,
+        on_output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        cancel: &Cancel,
+    ) -> Result<i32, GuestError> {
+        let feed = Feed::Bytes(exec.stdin.clone().unwrap_or_default());
+        let job = Job {
+            command: &exec.command,
+            what: "the command",
+            timeout: exec.timeout,
+            cancel,
+            progress: &|_| {},
+        };
+        self.execute(&job, feed, on_output).await
+    }
+
+    /// Runs a command and returns all that it has printed.
+    pub async fn capture(&self, exec: &Exec, cancel: &Cancel) -> Result<Captured, GuestError> {
+        let mut captured = Captured::default();
+        let status = {
+            let mut keep = |stream: Stream, bytes: &[u8]| match stream {
+                Stream::Stdout => captured.stdout.extend_from_slice(bytes),
+                Stream::Stderr => captured.stderr.extend_from_slice(bytes),
+            };
+            self.run(exec, &mut keep, cancel).await?
+        };
+        captured.status = status;
+        Ok(captured)
+    }
+
+    /// Runs a command with any feed.
+    pub(super) async fn execute(
+        &self,
+        job: &Job<'_>,
+        feed: Feed,
+        out: &mut (dyn FnMut(Stream, &[u8]) + Send),
+    ) -> Result<i32, GuestError> {
+        let limits = Limits {
+            deadline: job.timeout.map(|t| Tick::now() + t),
+            cancel: job.cancel,
+        };
+        let limit = job.timeout.unwrap_or_default();
+        let (mut lent, mut running) = self.start(job, feed, limits).await?;
+        let connection = &mut lent.connection;
+        let end = running.follow(connection, out, limits, job.progress).await;
+        match end {
+            Ok(Ended::Status(status)) => {
+                drop(running);
+                lent.give_back();
+                Ok(status)
+            }
+            Ok(Ended::Feed(source)) => {
+                // before its input ends: the command must not take half of it for the whole
+                end_remote(lent, &running).await;
+                Err(GuestError::Local {
+                    path: PathBuf::from(job.what),
+                    source,
+                })
+            }
+            Err(stop) => {
+                if matches!(stop, Stop::Deadline | Stop::Cancelled) {
+                    end_remote(lent, &running).await;
+                }
+                Err(stop.into_error(job.what, limit))
+            }
+        }
+    }
+
+    /// Starts a command. An idle connection that turns out to be dead is replaced: the command has not run yet.
+    async fn start(
+        &self,
+        job: &Job<'_>,
+        feed: Feed,
+        limits: Limits<'_>,
+    ) -> Result<(Lent<'_>, Running), GuestError> {
+        let limit = job.timeout.unwrap_or_default();
+        let (mut lent, fresh) = self.lend(limits).await?;
+        let probe = lent
+            .connection
+            .drive(limits, ssh2::Session::channel_session)
+            .await;
+        let channel = match probe {
+            Ok(channel) => channel,
+            Err(stop @ (Stop::Ssh(_) | Stop::Lost(_))) if fresh => {
+                return Err(stop.into_error(job.what, limit));
+            }
+            Err(Stop::Ssh(_) | Stop::Lost(_)) => {
+                drop(lent);
+                self.forget();
+                lent = self.lend(limits).await?.0;
+                let again = lent
+                    .connection
+                    .drive(limits, ssh2::Session::channel_session)
+                    .await;
+                again.map_err(|s| s.into_error(job.what, limit))?
+            }
+            Err(stop) => return Err(stop.into_error(job.what, limit)),
+        };
+        let running =
+            Running::start(&mut lent.connection, channel, job.command, feed, limits).await;
+        let running = running.map_err(|s| s.into_error(job.what, limit))?;
+        Ok((lent, running))
+    }
+
+    /// An idle connection, or a new one (then the second value is true).
+    pub(super) async fn lend(&self, limits: Limits<'_>) -> Result<(Lent<'_>, bool), GuestError> {
+        let permit = limits.run(self.permits.acquire()).await;
+        let permit = permit.map_err(|s| s.into_error("waiting for a connection", LOGIN))?;
+        let permit = permit.map_err(|_| GuestError::Cancelled)?;
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let fresh = idle.is_none();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.open(limits).await?,
+        };
+        let lent = Lent {
+            guest: self,
+            connection,
+            _permit: permit,
+        };
+        Ok((lent, fresh))
+    }
+
+    /// One more connection, without the patience of the first one.
+    async fn open(&self, limits: Limits<'_>) -> Result<Connection, GuestError> {
+        match attempt(&self.target, limits, Duration::from_secs(10)).await {
+            Ok(connection) => Ok(connection),
+            Err(Attempt::Refused(reason)) => Err(GuestError::Lost(reason)),
+            Err(Attempt::Late) => Err(GuestError::Lost("a new login takes too long".to_owned())),
+            Err(Attempt::Auth(reason)) => Err(GuestError::Auth {
+                user: self.target.user.clone(),
+                reason,
+            }),
+            Err(Attempt::Fatal(error)) => Err(error),
+        }
+    }
+
+    /// Closes what is idle.
+    pub(super) fn forget(&self) {
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.clear();
+        }
+    }
+}
+
+/// A command and its circumstances.
+pub(super) struct Job<'a> {
+    pub(super) command: &'a str,
+    /// For messages.
+    pub(super) what: &'a str,
+    pub(super) timeout: Option<Duration>,
+    pub(super) cancel: &'a Cancel,
+    pub(super) progress: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+/// Ends a command in the guest, over its own connection if that is free to talk, else over a new one.
+async fn end_remote(lent: Lent<'_>, running: &Running) {
+    let Some(pid) = running.pid() else { return };
+    let mut lent = lent;
+    if running.is_stuck(&lent.connection) {
+        let cancel = Cancel::new();
+        let limits = Limits {
+            deadline: Some(Tick::now() + Duration::from_secs(10)),
+            cancel: &cancel,
+        };
+        match lent.guest.open(limits).await {
+            Ok(connection) => lent.connection = connection,
+            Err(_) => return,
+        }
+    }
+    kill::kill(&mut lent.connection, pid).await;
+}
+
+/// Why one try to get in failed.
+enum Attempt {
+    /// Nobody there yet.
+    Refused(String),
+    /// Somebody there who refuses.
+    Auth(String),
+    /// Time was up in the middle of it.
+    Late,
+    /// No use to try again.
+    Fatal(GuestError),
+}
+
+async fn attempt(
+    target: &SshTarget,
+    limits: Limits<'_>,
+    banner: Duration,
+) -> Result<Connection, Attempt> {
+    let stopped = |stop: Stop| match stop {
+        Stop::Cancelled => Attempt::Fatal(GuestError::Cancelled),
+        Stop::Deadline => Attempt::Late,
+        Stop::Lost(reason) => Attempt::Refused(reason),
+        Stop::Ssh(error) => Attempt::Refused(error.message().to_owned()),
+    };
+    let dialled = limits.run(Connection::dial(target.addr, banner)).await;
+    let tcp = dialled.map_err(stopped)?.map_err(Attempt::Refused)?;
+    let end = Tick::now() + LOGIN;
+    let limits = Limits {
+        deadline: Some(limits.deadline.map_or(end, |d| d.min(end))),
+        ..limits
+    };
+    let handshake = Connection::handshake(tcp, limits).await;
+    let mut connection = handshake.map_err(stopped)?;
+    match login(&mut connection, target, limits).await {
+        Ok(()) => Ok(connection),
+        Err(AuthFault::Refused(reason)) => Err(Attempt::Auth(reason)),
+        Err(AuthFault::Fatal(error)) => Err(Attempt::Fatal(error)),
+        Err(AuthFault::Stop(stop)) => Err(stopped(stop)),
+    }
+}
+
+/// Tries again and again until the deadline.
+async fn wait(
+    target: &SshTarget,
+    limits: Limits<'_>,
+    note: &(dyn Fn(&str) + Send + Sync),
+    patience: Patience,
+) -> Result<Connection, GuestError> {
+    let start = Tick::now();
+    let auth = |reason: String| GuestError::Auth {
+        user: target.user.clone(),
+        reason,
+    };
+    // a slow guest may need longer than the first second for its banner
+    let mut banner = Duration::from_secs(1);
+    let mut refusals = 0;
+    let mut first_refusal = start;
+    let mut told = String::new();
+    loop {
+        let (reason, pause) = match attempt(target, limits, banner).await {
+            Ok(connection) => return Ok(connection),
+            Err(Attempt::Fatal(error)) => return Err(error),
+            Err(Attempt::Refused(reason)) => {
+                refusals = 0;
+                banner = (banner + banner / 4).min(Duration::from_secs(5));
+                (reason, Duration::from_millis(100))
+            }
+            Err(Attempt::Late) if told.is_empty() => {
+                ("the login takes too long".to_owned(), Duration::ZERO)
+            }
+            Err(Attempt::Late) => (told.clone(), Duration::ZERO),
+            Err(Attempt::Auth(reason)) => {
+                if refusals == 0 {
+                    first_refusal = Tick::now();
+                }
+                refusals += 1;
+                if refusals >= patience.refusals && first_refusal.elapsed() >= patience.span {
+                    return Err(auth(reason));
+                }
+                (
+                    format!("login refused: {reason}"),
+                    patience.span / patience.refusals,
+                )
+            }
+        };
+        if reason != told {
+            note(&format!("waiting for SSH at {}: {reason}", target.addr));
+            told.clone_from(&reason);
+        }
+        match limits.run(tokio::time::sleep(pause)).await {
+            Ok(()) => {}
+            Err(Stop::Deadline) if refusals > 0 => return Err(auth(reason)),
+            Err(Stop::Deadline) => {
+                return Err(GuestError::Refused {
+                    addr: target.addr,
+                    waited: start.elapsed(),
+                    reason,
+                });
+            }
+            Err(stop) => return Err(stop.into_error("waiting for SSH", start.elapsed())),
+        }
+    }
+}
