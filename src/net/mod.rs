@@ -1,1 +1,25 @@
-//! To be written.
+//! Downloads with resume and checksum, and the server that hands kickstart files to one guest.
+//!
+//! [`fetch`] leaves what it fetched under `CACHE/downloads/` and tells its SHA-256; putting it into the store is the
+//! caller's. What has been fetched once is known by its checksum ([`known`]), whatever its address was. Addresses may
+//! hold passwords: no message of this module shows one.
+
+mod download;
+mod error;
+mod fetch;
+mod hash;
+mod index;
+mod list;
+mod local;
+mod media;
+mod source;
+mod sums;
+mod transfer;
+
+pub use error::{Attempt, FetchError, SourceError};
+pub use fetch::{FetchRequest, Fetched, Place, fetch};
+pub use index::known;
+pub use media::{MediaContent, MediaRequest, MediaServer};
+
+#[cfg(test)]
+mod tests;
