@@ -19,7 +19,7 @@ pub struct Artifact {
     pub facts: BTreeMap<String, String>,
 }
 
-/// A file in the store, or a directory kept as several such files.
+/// A file in the store, or a directory kept as one tar file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredFile {
     /// Its content.
@@ -32,6 +32,9 @@ pub struct StoredFile {
     /// Whether it may be executed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub executable: bool,
+    /// A directory, kept as one tar file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tree: bool,
 }
 
 /// A machine at rest: its hardware and its disks as layers in the store.
