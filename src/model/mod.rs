@@ -11,6 +11,7 @@ mod keys;
 mod name;
 mod project;
 mod quantity;
+mod redact;
 mod secret;
 mod stage;
 mod text;
@@ -23,6 +24,7 @@ pub use keys::{Key, KeyAction, KeyError, Keys, Layout};
 pub use name::{Name, NameError, StageKey};
 pub use project::{Axis, Project, ProviderConfig, ProviderKind, Resources};
 pub use quantity::{Duration, QuantityError, Size};
+pub use redact::{MASK, Redactor};
 pub use secret::Secret;
 pub use stage::{
     Boot, CheckSource, Clone, Command, CommandLine, Export, Input, IsoBase, IsoSource, Kickstart,
