@@ -1,0 +1,209 @@
+//! Records: what was made of what.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension as _, Row, params};
+
+use super::{Db, now};
+use crate::model::{Artifact, Digest, StageKey};
+use crate::plan::{Record, Records};
+use crate::store::{Store, StoreError};
+
+/// The records of a project together with the store that holds their artifacts: what the planner asks.
+#[derive(Clone, Copy, Debug)]
+pub struct StoredRecords<'a> {
+    db: &'a Db,
+    store: &'a Store,
+}
+
+impl Records for StoredRecords<'_> {
+    fn find(&self, fingerprint: &Digest) -> Option<Record> {
+        self.db.find(fingerprint)
+    }
+
+    fn last(&self, stage: &StageKey) -> Option<Record> {
+        self.db.last(stage)
+    }
+
+    fn intact(&self, artifact: &Artifact) -> Result<(), String> {
+        self.store.intact(artifact)
+    }
+}
+
+const COLUMNS: &str = "stage, fingerprint, ingredients, artifact, started, duration_ms, run, log";
+
+impl Db {
+    /// The records with the store that holds their artifacts.
+    #[must_use]
+    pub const fn records<'a>(&'a self, store: &'a Store) -> StoredRecords<'a> {
+        StoredRecords { db: self, store }
+    }
+
+    /// The newest record with this fingerprint.
+    #[must_use]
+    pub fn find(&self, fingerprint: &Digest) -> Option<Record> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records WHERE fingerprint = ?1 ORDER BY number DESC LIMIT 1"
+        );
+        self.ask(|db| {
+            db.prepare_cached(&sql)?
+                .query_row([fingerprint.as_bytes()], record)
+                .optional()
+        })
+    }
+
+    /// The record of this stage that was made or used last.
+    #[must_use]
+    pub fn last(&self, stage: &StageKey) -> Option<Record> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records WHERE stage = ?1 ORDER BY use_number DESC LIMIT 1"
+        );
+        self.ask(|db| {
+            db.prepare_cached(&sql)?
+                .query_row([key(stage)], record)
+                .optional()
+        })
+    }
+
+    /// Commits a record; the objects of its artifact must be in the store. One with the same stage and fingerprint is
+    /// replaced.
+    pub fn commit(&self, record: &Record) -> Result<(), StoreError> {
+        self.with(|db| {
+            db.prepare_cached(
+                "INSERT OR REPLACE INTO records (stage, fingerprint, ingredients, artifact, started, duration_ms,
+                    run, log, used, use_number)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                    (SELECT coalesce(max(use_number), 0) + 1 FROM records WHERE stage = ?1))",
+            )?
+            .execute(params![
+                key(&record.stage),
+                record.fingerprint.as_bytes(),
+                json(&record.ingredients),
+                json(&record.artifact),
+                signed(record.started),
+                signed(record.duration_ms),
+                record.run,
+                record.log,
+                now(),
+            ])
+            .map(|_| ())
+        })
+    }
+
+    /// Notes that a stage was found fresh with these records: they are the last ones now, and are kept longer.
+    pub fn touch<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a Record>,
+    ) -> Result<(), StoreError> {
+        self.with(|db| {
+            let transaction = db.transaction()?;
+            for record in records {
+                transaction
+                    .prepare_cached(
+                        "UPDATE records SET used = ?3, use_number =
+                            (SELECT max(use_number) + 1 FROM records WHERE stage = ?1)
+                         WHERE stage = ?1 AND fingerprint = ?2",
+                    )?
+                    .execute(params![
+                        key(&record.stage),
+                        record.fingerprint.as_bytes(),
+                        now()
+                    ])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// Forgets what is recorded of a stage, and hands it out so that what it left can be removed; the newest first.
+    pub fn forget(&self, stage: &StageKey) -> Result<Vec<Record>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM records WHERE stage = ?1 ORDER BY use_number DESC");
+        self.with(|db| {
+            let transaction = db.transaction()?;
+            let forgotten = transaction
+                .prepare_cached(&sql)?
+                .query_map([key(stage)], record)?
+                .collect::<rusqlite::Result<Vec<Record>>>()?;
+            transaction.execute("DELETE FROM records WHERE stage = ?1", [key(stage)])?;
+            transaction.commit()?;
+            Ok(forgotten)
+        })
+    }
+
+    /// All stages with records.
+    pub fn recorded_stages(&self) -> Result<Vec<StageKey>, StoreError> {
+        self.with(|db| {
+            db.prepare_cached("SELECT DISTINCT stage FROM records ORDER BY stage")?
+                .query_map([], |row| parse(&row.get::<_, String>(0)?))?
+                .collect()
+        })
+    }
+
+    /// Forgets records that were not used for `age` and are not the last ones of their stage; tells how many.
+    pub fn prune(&self, age: Duration) -> Result<usize, StoreError> {
+        self.with(|db| {
+            db.execute(
+                "DELETE FROM records WHERE used < ?1 AND use_number <
+                    (SELECT max(use_number) FROM records AS other WHERE other.stage = records.stage)",
+                [since(age)],
+            )
+        })
+    }
+
+    /// Every digest that the last record of each stage needs and, with `age`, that any record used within it needs;
+    /// without `age`, that any record needs.
+    pub fn all_digests(&self, age: Option<Duration>) -> Result<HashSet<Digest>, StoreError> {
+        self.with(|db| {
+            let mut digests = HashSet::new();
+            let mut query = db.prepare(
+                "SELECT artifact FROM records WHERE used >= ?1 OR use_number =
+                    (SELECT max(use_number) FROM records AS other WHERE other.stage = records.stage)",
+            )?;
+            let artifacts =
+                query.query_map([age.map_or(i64::MIN, since)], |row| row.get::<_, String>(0))?;
+            for text in artifacts {
+                let artifact: Artifact = parse(&text?)?;
+                digests.extend(artifact.digests());
+            }
+            Ok(digests)
+        })
+    }
+}
+
+fn since(age: Duration) -> i64 {
+    now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        stage: parse(&row.get::<_, String>(0)?)?,
+        fingerprint: Digest::from_bytes(row.get(1)?),
+        ingredients: parse(&row.get::<_, String>(2)?)?,
+        artifact: parse(&row.get::<_, String>(3)?)?,
+        started: row.get::<_, i64>(4)?.unsigned_abs(),
+        duration_ms: row.get::<_, i64>(5)?.unsigned_abs(),
+        run: row.get(6)?,
+        log: row.get(7)?,
+    })
+}
+
+/// A stage's key as it stands in the database.
+pub(super) fn key(stage: &StageKey) -> String {
+    json(stage)
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    // these types have string keys only, so that nothing can fail
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+pub(super) fn parse<T: serde::de::DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,212 @@
+//! Opening the file: format, damage, a fresh start.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::StoreError;
+use crate::store::error::at;
+
+/// The format's number, kept in `user_version`. A higher one in a file means a newer forge.
+pub(super) const VERSION: i64 = 1;
+
+const TABLES: &str = "
+CREATE TABLE records (
+    number      INTEGER PRIMARY KEY AUTOINCREMENT,
+    stage       TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    ingredients TEXT NOT NULL,
+    artifact    TEXT NOT NULL,
+    started     INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    run         TEXT NOT NULL,
+    log         TEXT,
+    used        INTEGER NOT NULL,
+    use_number  INTEGER NOT NULL,
+    UNIQUE (stage, fingerprint)
+);
+CREATE INDEX records_by_fingerprint ON records (fingerprint, number);
+CREATE INDEX records_by_use ON records (stage, use_number);
+CREATE TABLE runs (
+    id       TEXT PRIMARY KEY,
+    number   INTEGER NOT NULL,
+    started  INTEGER NOT NULL,
+    targets  TEXT NOT NULL,
+    outcome  TEXT,
+    duration_ms INTEGER
+);
+CREATE INDEX runs_by_number ON runs (number);
+CREATE TABLE run_stages (
+    run         TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    number      INTEGER NOT NULL,
+    stage       TEXT NOT NULL,
+    started     INTEGER NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    reasons     TEXT NOT NULL,
+    outcome     TEXT NOT NULL,
+    message     TEXT,
+    log         TEXT,
+    PRIMARY KEY (run, number)
+) WITHOUT ROWID;
+CREATE TABLE durations (
+    stage       TEXT NOT NULL,
+    step        TEXT NOT NULL,
+    duration_ms INTEGER NOT NULL,
+    PRIMARY KEY (stage, step)
+) WITHOUT ROWID;
+CREATE TABLE stat (
+    path     BLOB PRIMARY KEY,
+    size     INTEGER NOT NULL,
+    mtime    INTEGER NOT NULL,
+    ctime    INTEGER NOT NULL,
+    inode    INTEGER NOT NULL,
+    mode     INTEGER NOT NULL,
+    digest   BLOB NOT NULL,
+    recorded INTEGER NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 1;
+";
+
+/// Opens `path`; what users should hear comes with it.
+pub(super) fn open(path: &Path) -> Result<(Connection, Vec<String>), StoreError> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(at(dir))?;
+    }
+    let error = |source| StoreError::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let checked = if suspicion(path).exists() {
+        Check::All
+    } else {
+        Check::Head
+    };
+    match connect(path, checked) {
+        Ok(connection) => {
+            let _ = crate::sys::fs::remove(&suspicion(path));
+            Ok((connection, Vec::new()))
+        }
+        Err(Failure::Newer(found)) => Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known: VERSION,
+        }),
+        Err(Failure::Database(source)) if is_damage(&source) => {
+            let aside = set_aside(path)?;
+            let connection = connect(path, Check::Head).map_err(|failure| match failure {
+                Failure::Database(source) => error(source),
+                Failure::Newer(_) => error(rusqlite::Error::InvalidQuery),
+            })?;
+            let warning = format!(
+                "{} was damaged ({source}) and is now {}; what was built before is not known any more",
+                path.display(),
+                aside.display()
+            );
+            Ok((connection, vec![warning]))
+        }
+        Err(Failure::Database(source)) => Err(error(source)),
+    }
+}
+
+enum Failure {
+    Newer(i64),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// How much of the file is looked at.
+#[derive(Clone, Copy, PartialEq)]
+enum Check {
+    /// What opening it reads anyway.
+    Head,
+    /// Every page: something was wrong with it the last time.
+    All,
+}
+
+fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > VERSION {
+        return Err(Failure::Newer(version));
+    }
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if version == 0 {
+        connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+        create(&mut connection)?;
+    }
+    if check == Check::All {
+        let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if found != "ok" {
+            return Err(Failure::Database(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT),
+                Some(found),
+            )));
+        }
+    }
+    Ok(connection)
+}
+
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // another process may have been first
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(TABLES)?;
+    }
+    transaction.commit()
+}
+
+/// Whether the file itself is bad, rather than the question or the moment.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// Has the next forge that opens `path` look at all of it.
+pub(super) fn suspect(path: &Path) {
+    let _ = std::fs::write(suspicion(path), b"");
+}
+
+fn suspicion(path: &Path) -> PathBuf {
+    with_suffix(path, ".suspect")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Renames the database and what belongs to it.
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut aside = with_suffix(path, &format!(".damaged-{}", super::now()));
+    let mut number = 1;
+    while aside.exists() {
+        aside = with_suffix(path, &format!(".damaged-{}-{number}", super::now()));
+        number += 1;
+    }
+    std::fs::rename(path, &aside).map_err(at(path))?;
+    for suffix in ["-wal", "-shm"] {
+        let part = with_suffix(path, suffix);
+        if part.exists() {
+            std::fs::rename(&part, with_suffix(&aside, suffix)).map_err(at(&part))?;
+        }
+    }
+    let _ = crate::sys::fs::remove(&suspicion(path));
+    Ok(aside)
+}

@@ -1,0 +1,228 @@
+//! The stat cache: the digest of a file that has not changed is known without reading it.
+//!
+//! An entry holds while size, modification and change time, inode and mode are the same. A file that changed within two
+//! seconds before it was hashed (or later: clocks differ) may change once more without a new time, so its entry is not
+//! trusted; the file is hashed again, and when that happens late enough the entry counts. This is git's racy rule, with
+//! room for file systems that keep whole seconds.
+
+use std::collections::HashMap;
+use std::fs::Metadata;
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::params;
+
+use super::{Db, unpoisoned};
+use crate::model::Digest;
+use crate::store::content::{self, FileDigest};
+
+/// How old a change must be when a file is hashed, in nanoseconds.
+const RACY: i64 = 2_000_000_000;
+
+/// What a `stat` says of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    size: i64,
+    mtime: i64,
+    ctime: i64,
+    inode: i64,
+    mode: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    stamp: Stamp,
+    digest: Digest,
+    /// When the file was read, in nanoseconds since 1970: at the start of it.
+    recorded: i64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// All entries, read at the first question.
+    known: Option<HashMap<Vec<u8>, Entry>>,
+    /// Not written yet.
+    fresh: HashMap<Vec<u8>, Entry>,
+}
+
+/// Digests of files, by what a `stat` says of them. Dropping it writes what is new.
+#[derive(Debug)]
+pub struct StatCache<'a> {
+    db: &'a Db,
+    state: Mutex<State>,
+    clock: fn() -> i64,
+}
+
+impl Db {
+    /// The stat cache.
+    #[must_use]
+    pub fn stat_cache(&self) -> StatCache<'_> {
+        StatCache {
+            db: self,
+            state: Mutex::default(),
+            clock: wall_clock,
+        }
+    }
+}
+
+impl StatCache<'_> {
+    /// The digest of the file at `path`, links followed. Reads it only if it has changed.
+    pub fn digest(&self, path: &Path) -> io::Result<FileDigest> {
+        let meta = std::fs::metadata(path)?;
+        self.digest_with(path, &meta)
+    }
+
+    /// As [`Self::digest`], for callers that have the file's metadata (links followed) already.
+    pub(in crate::store) fn digest_with(
+        &self,
+        path: &Path,
+        meta: &Metadata,
+    ) -> io::Result<FileDigest> {
+        let stamp = stamp(meta);
+        let key = path.as_os_str().as_encoded_bytes();
+        let entry = self.entry(key);
+        if let Some(entry) = entry.filter(|entry| entry.stamp == stamp && !is_racy(entry)) {
+            return Ok(FileDigest {
+                digest: entry.digest,
+                size: meta.len(),
+                executable: content::executable(meta),
+            });
+        }
+        let recorded = (self.clock)();
+        let found = content::hash(path)?;
+        // a file that changed while it was read has a digest that may be of neither content: it is not remembered
+        let unchanged = std::fs::metadata(path).is_ok_and(|after| self::stamp(&after) == stamp);
+        if unchanged {
+            let entry = Entry {
+                stamp,
+                digest: found.digest,
+                recorded,
+            };
+            unpoisoned(&self.state).fresh.insert(key.to_vec(), entry);
+        }
+        Ok(found)
+    }
+
+    fn entry(&self, key: &[u8]) -> Option<Entry> {
+        let mut state = unpoisoned(&self.state);
+        if let Some(entry) = state.fresh.get(key) {
+            return Some(*entry);
+        }
+        let known = state
+            .known
+            .get_or_insert_with(|| self.load().unwrap_or_default());
+        known.get(key).copied()
+    }
+
+    fn load(&self) -> Option<HashMap<Vec<u8>, Entry>> {
+        self.db.ask(|db| {
+            db.prepare_cached(
+                "SELECT path, size, mtime, ctime, inode, mode, digest, recorded FROM stat",
+            )?
+            .query_map([], |row| {
+                let stamp = Stamp {
+                    size: row.get(1)?,
+                    mtime: row.get(2)?,
+                    ctime: row.get(3)?,
+                    inode: row.get(4)?,
+                    mode: row.get(5)?,
+                };
+                let entry = Entry {
+                    stamp,
+                    digest: Digest::from_bytes(row.get(6)?),
+                    recorded: row.get(7)?,
+                };
+                Ok((row.get(0)?, entry))
+            })?
+            .collect::<rusqlite::Result<_>>()
+            .map(Some)
+        })
+    }
+
+    /// Writes what is new. A failure costs time in the next run, nothing else.
+    pub fn flush(&self) {
+        let mut state = unpoisoned(&self.state);
+        if state.fresh.is_empty() {
+            return;
+        }
+        let fresh = std::mem::take(&mut state.fresh);
+        let written = self.db.with(|db| {
+            let transaction = db.transaction()?;
+            {
+                let mut insert = transaction.prepare_cached(
+                    "INSERT OR REPLACE INTO stat (path, size, mtime, ctime, inode, mode, digest, recorded)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?;
+                for (path, entry) in &fresh {
+                    let Entry {
+                        stamp,
+                        digest,
+                        recorded,
+                    } = entry;
+                    insert.execute(params![
+                        path,
+                        stamp.size,
+                        stamp.mtime,
+                        stamp.ctime,
+                        stamp.inode,
+                        stamp.mode,
+                        digest.as_bytes(),
+                        recorded,
+                    ])?;
+                }
+            }
+            transaction.commit()
+        });
+        if let (Ok(()), Some(known)) = (written, state.known.as_mut()) {
+            known.extend(fresh);
+        }
+    }
+}
+
+impl Drop for StatCache<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+const fn is_racy(entry: &Entry) -> bool {
+    let Stamp { mtime, ctime, .. } = entry.stamp;
+    let changed = if mtime > ctime { mtime } else { ctime };
+    changed > entry.recorded.saturating_sub(RACY)
+}
+
+#[cfg(unix)]
+fn stamp(meta: &Metadata) -> Stamp {
+    use std::os::unix::fs::MetadataExt as _;
+    let nanos = |secs: i64, nanos: i64| secs.saturating_mul(1_000_000_000).saturating_add(nanos);
+    Stamp {
+        size: i64::try_from(meta.size()).unwrap_or(i64::MAX),
+        mtime: nanos(meta.mtime(), meta.mtime_nsec()),
+        ctime: nanos(meta.ctime(), meta.ctime_nsec()),
+        inode: meta.ino().cast_signed(),
+        mode: i64::from(meta.mode()),
+    }
+}
+
+#[cfg(not(unix))]
+fn stamp(meta: &Metadata) -> Stamp {
+    let mtime = meta.modified().map_or(i64::MAX, nanos_of);
+    Stamp {
+        size: i64::try_from(meta.len()).unwrap_or(i64::MAX),
+        mtime,
+        ctime: mtime,
+        inode: 0,
+        mode: 0,
+    }
+}
+
+fn wall_clock() -> i64 {
+    nanos_of(SystemTime::now())
+}
+
+fn nanos_of(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX))
+}

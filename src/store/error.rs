@@ -1,0 +1,100 @@
+//! Why the store or the records cannot be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::Digest;
+use crate::sys::Holder;
+
+/// Why the store or the records cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file cannot be used.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The database cannot be used.
+    #[error("{}: {source}", path.display())]
+    Database {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A newer forge has written the database.
+    #[error(
+        "{} was written by a newer forge (format {found}; this one knows {known})",
+        path.display()
+    )]
+    Newer {
+        /// Which.
+        path: PathBuf,
+        /// Its format.
+        found: i64,
+        /// The newest known format.
+        known: i64,
+    },
+    /// Content is needed that is not there, or not as it was.
+    #[error("object {} is {state}", digest.short())]
+    Object {
+        /// Which.
+        digest: Digest,
+        /// `missing` or `damaged`.
+        state: &'static str,
+    },
+    /// Collection needs the store for itself.
+    #[error("the cache is in use by {}", holders(.0))]
+    InUse(Vec<Holder>),
+    /// It is not known what another project needs.
+    #[error("the records of {} cannot be read, so what it needs is not known: {source}", root.display())]
+    Project {
+        /// Its directory.
+        root: PathBuf,
+        /// Why.
+        source: Box<StoreError>,
+    },
+}
+
+impl StoreError {
+    /// What to do, in a sentence.
+    #[must_use]
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("make room, for example with `forge cache gc`".to_owned())
+            }
+            Self::Newer { .. } => Some("use the newer forge, or remove the file".to_owned()),
+            Self::Object { .. } => Some("run the stage again, with `--force`".to_owned()),
+            Self::InUse(_) => Some("wait until it has finished".to_owned()),
+            Self::Project { root, .. } => Some(format!(
+                "repair or remove {}",
+                root.join(".forge").display()
+            )),
+            Self::Io { .. } | Self::Database { .. } => None,
+        }
+    }
+}
+
+/// Names the file in an error.
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
+    move |source| StoreError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn holders(holders: &[Holder]) -> String {
+    let shown: Vec<String> = holders
+        .iter()
+        .map(|holder| format!("`{}` (process {})", holder.what, holder.pid))
+        .collect();
+    if shown.is_empty() {
+        "another forge".to_owned()
+    } else {
+        shown.join(", ")
+    }
+}

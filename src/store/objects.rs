@@ -1,0 +1,432 @@
+//! Content under its digest.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::content::{self, FileDigest};
+use super::error::at;
+use super::session::Session;
+use super::{Staging, StoreError};
+use crate::model::{Artifact, Digest, Size, StoredFile};
+use crate::sys;
+
+/// What becomes of a file that is put into the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It becomes the object; nobody may have it open for writing.
+    Move,
+    /// It stays.
+    Copy,
+}
+
+/// How an object is shown at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file of its own: a reflink where the file system can.
+    Copy,
+    /// The object itself under a second name, read-only, if the path is on its file system; else a copy. For files that
+    /// nobody writes to in place.
+    Link,
+}
+
+/// How an object is, as far as a `stat` can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectState {
+    /// As it was put.
+    Intact,
+    /// Not there.
+    Missing,
+    /// Not as it was put.
+    Damaged,
+}
+
+/// An object in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectSummary {
+    /// Its content.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// When it was last used.
+    pub used: SystemTime,
+}
+
+/// The content store. Any number of processes and threads may have one open.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    session: Session,
+}
+
+impl Store {
+    /// Opens the store in `cache`, makes it if need be, and clears what dead processes have left in `staging/`.
+    pub fn open(cache: &Path) -> Result<Self, StoreError> {
+        let tag = cache.join("CACHEDIR.TAG");
+        if !tag.exists() {
+            for dir in ["objects", "used", "running", "staging", "projects"] {
+                let dir = cache.join(dir);
+                fs::create_dir_all(&dir).map_err(at(&dir))?;
+            }
+            // last, so that its presence says that the others are there
+            let text =
+                "Signature: 8a477f597d28d172789f06886806bc55\n# made by forge: see `forge cache`\n";
+            sys::fs::write_atomic(&tag, text.as_bytes()).map_err(at(&tag))?;
+        }
+        Ok(Self {
+            root: cache.to_owned(),
+            session: Session::open(cache)?,
+        })
+    }
+
+    /// The store's directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the object is, or would be. Never write to it.
+    #[must_use]
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.sharded("objects", digest)
+    }
+
+    pub(super) fn used_path(&self, digest: &Digest) -> PathBuf {
+        self.sharded("used", digest)
+    }
+
+    fn sharded(&self, dir: &str, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.root.join(dir).join(&hex[..2]).join(hex)
+    }
+
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether the object is there and as it was put.
+    #[must_use]
+    pub fn contains(&self, digest: &Digest) -> bool {
+        self.state(digest) == ObjectState::Intact
+    }
+
+    /// How the object is. One `stat`, unless it has lost its mark: then it is read.
+    #[must_use]
+    pub fn state(&self, digest: &Digest) -> ObjectState {
+        let path = self.path(digest);
+        let Ok(meta) = fs::symlink_metadata(&path) else {
+            return ObjectState::Missing;
+        };
+        if !meta.is_file() {
+            return ObjectState::Damaged;
+        }
+        if has_mark(&meta, digest) || self.heal(&path, digest) {
+            ObjectState::Intact
+        } else {
+            ObjectState::Damaged
+        }
+    }
+
+    /// The path of an intact object, its last use noted.
+    pub fn use_object(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let state = match self.state(digest) {
+            ObjectState::Intact => {
+                self.touch(digest);
+                return Ok(self.path(digest));
+            }
+            ObjectState::Missing => "missing",
+            ObjectState::Damaged => "damaged",
+        };
+        Err(StoreError::Object {
+            digest: *digest,
+            state,
+        })
+    }
+
+    /// Whether all objects of an artifact are there, or in words what is not.
+    pub fn intact(&self, artifact: &Artifact) -> Result<(), String> {
+        for digest in artifact.digests() {
+            let what = match self.state(&digest) {
+                ObjectState::Intact => continue,
+                ObjectState::Missing => "gone",
+                ObjectState::Damaged => "damaged",
+            };
+            return Err(format!("object {} is {what}", digest.short()));
+        }
+        Ok(())
+    }
+
+    /// Notes that the objects of an artifact are in use, so that they are kept longer.
+    pub fn touch_all(&self, artifact: &Artifact) {
+        for digest in artifact.digests() {
+            self.touch(&digest);
+        }
+    }
+
+    /// Notes that the object is in use, so that it is kept longer. A failure only means that it is not.
+    pub fn touch(&self, digest: &Digest) {
+        let path = self.used_path(digest);
+        let now = SystemTime::now();
+        let set = |path: &Path| File::options().write(true).open(path)?.set_modified(now);
+        if set(&path).is_err() {
+            if let Some(dir) = path.parent() {
+                let _ = fs::create_dir_all(dir);
+            }
+            let _ = File::create(&path);
+        }
+    }
+
+    /// Puts a file's content into the store.
+    pub fn put_file(&self, path: &Path, put: Put) -> Result<StoredFile, StoreError> {
+        match put {
+            Put::Move => {
+                let found = content::hash(path).map_err(at(path))?;
+                self.put_hashed(path, &found.digest, put)
+            }
+            Put::Copy => {
+                let temporary = self.copy_in(path)?;
+                // of the copy: the file may change while it is copied
+                let found = content::hash(&temporary).map_err(at(&temporary))?;
+                let executable = fs::metadata(path).is_ok_and(|m| content::executable(&m));
+                self.settle(
+                    &temporary,
+                    FileDigest {
+                        executable,
+                        ..found
+                    },
+                )
+            }
+        }
+    }
+
+    /// Puts a file whose digest the caller took while writing it; it is not read again.
+    pub fn put_hashed(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        put: Put,
+    ) -> Result<StoredFile, StoreError> {
+        let meta = fs::metadata(path).map_err(at(path))?;
+        let found = FileDigest {
+            digest: *digest,
+            size: meta.len(),
+            executable: content::executable(&meta),
+        };
+        if self.contains(digest) {
+            if put == Put::Move {
+                sys::fs::remove(path).map_err(at(path))?;
+            }
+            self.touch(digest);
+            return Ok(stored(&found));
+        }
+        if put == Put::Copy {
+            let temporary = self.copy_in(path)?;
+            return self.settle(&temporary, found);
+        }
+        // a rename onto the store's file system first, where it is settled under a name that clean-up knows
+        let temporary = self.session.staging_path();
+        match fs::rename(path, &temporary) {
+            Ok(()) => self.settle(&temporary, found),
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                let temporary = self.copy_in(path)?;
+                let stored = self.settle(&temporary, found)?;
+                sys::fs::remove(path).map_err(at(path))?;
+                Ok(stored)
+            }
+            Err(e) => Err(at(path)(e)),
+        }
+    }
+
+    /// Puts `bytes` into the store.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<StoredFile, StoreError> {
+        let found = FileDigest {
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            executable: false,
+        };
+        if self.contains(&found.digest) {
+            self.touch(&found.digest);
+            return Ok(stored(&found));
+        }
+        let temporary = self.session.staging_path();
+        File::create_new(&temporary)
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(at(&temporary))?;
+        self.settle(&temporary, found)
+    }
+
+    /// A directory for work in progress on the store's file system.
+    pub fn staging(&self) -> Result<Staging, StoreError> {
+        let path = self.session.staging_path();
+        fs::create_dir(&path).map_err(at(&path))?;
+        Ok(Staging::new(path))
+    }
+
+    /// Shows an object at `to`, replacing what is there.
+    pub fn place(&self, file: &StoredFile, to: &Path, place: Place) -> Result<(), StoreError> {
+        let object = self.use_object(&file.digest)?;
+        let dir = to.parent().filter(|p| !p.as_os_str().is_empty());
+        let dir = dir.unwrap_or(Path::new("."));
+        fs::create_dir_all(dir).map_err(at(dir))?;
+        let temporary = dir.join(format!(".forge-{}", self.session.unique()));
+        let linked =
+            place == Place::Link && !file.executable && fs::hard_link(&object, &temporary).is_ok();
+        if !linked {
+            content::copy(&object, &temporary).map_err(at(&temporary))?;
+            set_mode(&temporary, if file.executable { 0o755 } else { 0o644 })
+                .map_err(at(&temporary))?;
+        }
+        if let Err(e) = fs::rename(&temporary, to) {
+            let _ = sys::fs::remove(&temporary);
+            return Err(at(to)(e));
+        }
+        // a rename of one name of a file to another of its names does nothing, and leaves both
+        sys::fs::remove(&temporary).map_err(at(&temporary))
+    }
+
+    /// All objects, by digest.
+    pub fn list(&self) -> Result<Vec<ObjectSummary>, StoreError> {
+        let mut all = Vec::new();
+        for path in self.object_files()? {
+            let Some(digest) = digest_of(&path) else {
+                continue;
+            };
+            // another process may have removed it by now
+            let Ok(meta) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            all.push(ObjectSummary {
+                digest,
+                size: meta.len(),
+                used: self.last_used(&digest, &meta),
+            });
+        }
+        all.sort_by_key(|object| object.digest);
+        Ok(all)
+    }
+
+    fn last_used(&self, digest: &Digest, meta: &Metadata) -> SystemTime {
+        fs::metadata(self.used_path(digest))
+            .and_then(|used| used.modified())
+            .or_else(|_| meta.modified())
+            .unwrap_or(UNIX_EPOCH)
+    }
+
+    fn object_files(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let root = self.root.join("objects");
+        let mut files = Vec::new();
+        for shard in fs::read_dir(&root).map_err(at(&root))?.flatten() {
+            let Ok(entries) = fs::read_dir(shard.path()) else {
+                continue;
+            };
+            files.extend(entries.flatten().map(|entry| entry.path()));
+        }
+        Ok(files)
+    }
+
+    fn copy_in(&self, path: &Path) -> Result<PathBuf, StoreError> {
+        let temporary = self.session.staging_path();
+        match content::copy(path, &temporary) {
+            Ok(()) => Ok(temporary),
+            Err(e) => {
+                let _ = sys::fs::remove(&temporary);
+                Err(at(path)(e))
+            }
+        }
+    }
+
+    /// Makes a finished file in `staging/` the object: durable first, then under its name, then the name durable.
+    fn settle(&self, temporary: &Path, found: FileDigest) -> Result<StoredFile, StoreError> {
+        let result = self.settle_io(temporary, &found);
+        if result.is_err() {
+            let _ = sys::fs::remove(temporary);
+        }
+        let target = self.path(&found.digest);
+        result.map_err(at(&target))?;
+        self.touch(&found.digest);
+        Ok(stored(&found))
+    }
+
+    fn settle_io(&self, temporary: &Path, found: &FileDigest) -> io::Result<()> {
+        if self.contains(&found.digest) {
+            return sys::fs::remove(temporary);
+        }
+        let file = File::open(temporary)?;
+        set_mode(temporary, 0o444)?;
+        mark(&file, &found.digest, found.size)?;
+        file.sync_all()?;
+        let target = self.path(&found.digest);
+        if let Some(dir) = target.parent() {
+            if !dir.exists() {
+                fs::create_dir_all(dir)?;
+                content::sync_dir(&self.root.join("objects"))?;
+            }
+            fs::rename(temporary, &target)?;
+            content::sync_dir(dir)?;
+        }
+        Ok(())
+    }
+
+    /// Reads an object without its mark; if its content is right, it gets the mark again.
+    fn heal(&self, path: &Path, digest: &Digest) -> bool {
+        let Ok(found) = content::hash(path) else {
+            return false;
+        };
+        if found.digest != *digest {
+            return false;
+        }
+        // without permission to set it (a cache that only others may write) it is read again each time
+        let _ = File::open(path).and_then(|file| mark(&file, digest, found.size));
+        true
+    }
+}
+
+fn stored(found: &FileDigest) -> StoredFile {
+    StoredFile {
+        digest: found.digest,
+        size: Size::from_bytes(found.size),
+        path: None,
+        executable: found.executable,
+    }
+}
+
+/// The digest that an object's file name says.
+pub(super) fn digest_of(path: &Path) -> Option<Digest> {
+    Digest::parse(path.file_name()?.to_str()?).ok()
+}
+
+pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (path, mode);
+        Ok(())
+    }
+}
+
+/// The nanoseconds that the modification time of an object has: what any write, and any other name or size, changes.
+fn mark_of(digest: &Digest, size: u64) -> u32 {
+    let mut bytes = digest.as_bytes().to_vec();
+    bytes.extend_from_slice(&size.to_le_bytes());
+    let hash = Digest::of(&bytes);
+    let head = hash.as_bytes();
+    u32::from_le_bytes([head[0], head[1], head[2], head[3]]) % 1_000_000_000
+}
+
+fn mark(file: &File, digest: &Digest, size: u64) -> io::Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let secs = now.map_or(0, |now| now.as_secs());
+    file.set_modified(UNIX_EPOCH + Duration::new(secs, mark_of(digest, size)))
+}
+
+fn has_mark(meta: &Metadata, digest: &Digest) -> bool {
+    meta.modified()
+        .ok()
+        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .is_some_and(|time| time.subsec_nanos() == mark_of(digest, meta.len()))
+}
