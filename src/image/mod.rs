@@ -7,6 +7,8 @@
 //! What is read may be hostile: sizes, offsets and names are checked before they are used, and nothing here panics.
 
 pub mod fat;
+pub mod ova;
+pub mod ovf;
 
 pub mod raw;
 pub mod source;

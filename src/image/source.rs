@@ -103,6 +103,89 @@ impl Window {
         Ok(bytes)
     }
 
+    /// Copies all of it to the end of `out`, within the kernel where that is possible; file systems that share blocks may
+    /// then share them. `progress` gets the size of each piece; `false` stops.
+    pub fn copy_to(
+        &self,
+        out: &File,
+        progress: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<CopyOutcome> {
+        let mut done = self.copy_in_kernel(out, progress)?;
+        let mut buffer = vec![0; PIECE];
+        while done.outcome == CopyOutcome::Whole && done.bytes < self.len {
+            let left = usize::try_from(self.len - done.bytes).unwrap_or(usize::MAX);
+            let piece = &mut buffer[..left.min(PIECE)];
+            self.read_exact_at(piece, done.bytes)?;
+            let mut out = out;
+            io::Write::write_all(&mut out, piece)?;
+            done.bytes += piece.len() as u64;
+            if !progress(piece.len() as u64) {
+                done.outcome = CopyOutcome::Stopped;
+            }
+        }
+        Ok(done.outcome)
+    }
+
+    /// As much as the kernel is willing to copy by itself.
+    #[cfg(target_os = "linux")]
+    fn copy_in_kernel(
+        &self,
+        out: &File,
+        progress: &mut dyn FnMut(u64) -> bool,
+    ) -> io::Result<Copied> {
+        let mut done = Copied {
+            bytes: 0,
+            outcome: CopyOutcome::Whole,
+        };
+        while done.bytes < self.len {
+            let mut from = self.start + done.bytes;
+            let piece = usize::try_from(self.len - done.bytes).unwrap_or(usize::MAX);
+            let piece = piece.min(16 << 20);
+            match rustix::fs::copy_file_range(&self.file, Some(&mut from), out, None, piece) {
+                Ok(n) if n > 0 => {
+                    done.bytes += n as u64;
+                    if !progress(n as u64) {
+                        done.outcome = CopyOutcome::Stopped;
+                        break;
+                    }
+                }
+                Err(e) if e == rustix::io::Errno::NOSPC || e == rustix::io::Errno::IO => {
+                    return Err(e.into());
+                }
+                // Not between these files, or not on this system: the plain way tells what is wrong, if anything is.
+                _ => break,
+            }
+        }
+        Ok(done)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn copy_in_kernel(&self, _: &File, _: &mut dyn FnMut(u64) -> bool) -> io::Result<Copied> {
+        Ok(Copied {
+            bytes: 0,
+            outcome: CopyOutcome::Whole,
+        })
+    }
+
+    /// Feeds all of it to `consume`, piece by piece, until that says `false`.
+    pub fn for_each_piece(
+        &self,
+        consume: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> io::Result<CopyOutcome> {
+        let mut buffer = vec![0; PIECE];
+        let mut done = 0;
+        while done < self.len {
+            let left = usize::try_from(self.len - done).unwrap_or(usize::MAX);
+            let piece = &mut buffer[..left.min(PIECE)];
+            self.read_exact_at(piece, done)?;
+            done += piece.len() as u64;
+            if !consume(piece) {
+                return Ok(CopyOutcome::Stopped);
+            }
+        }
+        Ok(CopyOutcome::Whole)
+    }
+
     /// A reader from the beginning to the end.
     #[must_use]
     pub const fn reader(&self) -> WindowReader<'_> {
@@ -111,6 +194,23 @@ impl Window {
             position: 0,
         }
     }
+}
+
+/// What is read at a time where a file is read from beginning to end.
+const PIECE: usize = 256 << 10;
+
+/// Whether all was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyOutcome {
+    /// All.
+    Whole,
+    /// The one who was told of the progress said stop.
+    Stopped,
+}
+
+struct Copied {
+    bytes: u64,
+    outcome: CopyOutcome,
 }
 
 /// Reads a [`Window`] from its beginning to its end.

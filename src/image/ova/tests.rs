@@ -1,0 +1,251 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::*;
+use crate::image::ovf::{self, Description, DiskFile, Product};
+use crate::image::vmdk::{self, WriteOptions};
+use crate::image::{RawDisk, Window};
+use crate::model::{Controller, Digest, Disk, Firmware, Hardware, Nic, NicAdapter, Size};
+use crate::sys::Cancel;
+
+/// A package of a small machine, and what it was made from.
+struct Made {
+    dir: tempfile::TempDir,
+    descriptor: String,
+    files: Vec<PackFile>,
+}
+
+fn make() -> Made {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("disk.raw");
+    fs::write(&raw, vec![b'x'; 300_000]).unwrap();
+    File::options()
+        .write(true)
+        .open(&raw)
+        .unwrap()
+        .set_len(2 << 20)
+        .unwrap();
+    let path = dir.path().join("disk.vmdk");
+    let options = WriteOptions::new("app-disk1.vmdk", Digest::of(b"test"));
+    let source = RawDisk::open(&raw).unwrap();
+    let mut out = File::create(&path).unwrap();
+    let info = vmdk::write(&source, &options, &mut out, &|_| {}, &Cancel::new()).unwrap();
+    let description = Description {
+        name: "app".into(),
+        hardware: Hardware {
+            cpus: 2,
+            cores_per_socket: 1,
+            memory: Size::from_mib(512),
+            firmware: Firmware::Bios,
+            disks: vec![Disk {
+                size: info.capacity,
+                controller: Controller::Lsilogic,
+            }],
+            nics: vec![Nic {
+                adapter: NicAdapter::E1000,
+                network: "VM Network".into(),
+            }],
+            guest_id: None,
+            hardware_version: 15,
+        },
+        disks: vec![DiskFile {
+            href: "app-disk1.vmdk".into(),
+            size: info.size,
+            capacity: info.capacity,
+            populated: info.populated,
+        }],
+        product: Product {
+            name: "App".into(),
+            ..Product::default()
+        },
+        annotation: None,
+        eula: None,
+    };
+    Made {
+        descriptor: ovf::write(&description).unwrap().text,
+        files: vec![PackFile {
+            name: "app-disk1.vmdk".into(),
+            path,
+            digest: Some(info.digest),
+        }],
+        dir,
+    }
+}
+
+impl Made {
+    fn pack(&self, name: &str) -> Result<(PathBuf, PackedOva), OvaError> {
+        let path = self.dir.path().join("app.ova");
+        let input = PackInput {
+            name,
+            descriptor: &self.descriptor,
+            files: &self.files,
+            mtime: 1_700_000_000,
+        };
+        let out = File::create(&path).unwrap();
+        let packed = pack(&input, &out, &|_| {}, &Cancel::new())?;
+        Ok((path, packed))
+    }
+}
+
+fn tool(command: &str, args: &[&str], dir: &Path) -> String {
+    let output = Command::new(command)
+        .args(args)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn tar_and_sha256sum_agree_with_what_was_packed() {
+    let made = make();
+    let (path, packed) = made.pack("app").unwrap();
+    let dir = made.dir.path();
+    let listing = tool(
+        "tar",
+        &["--utc", "--full-time", "-tvf", path.to_str().unwrap()],
+        dir,
+    );
+    let names: Vec<_> = listing
+        .lines()
+        .map(|line| line.rsplit(' ').next().unwrap())
+        .collect();
+    assert_eq!(names, ["app.ovf", "app.mf", "app-disk1.vmdk"]);
+    assert!(
+        listing
+            .lines()
+            .all(|l| l.starts_with("-rw-r--r-- 0/0") && l.contains("2023-11-14 22:13:20")),
+        "{listing}"
+    );
+    tool("tar", &["-xf", path.to_str().unwrap()], dir);
+    for entry in &packed.manifest.entries {
+        let sum = tool("sha256sum", &[&entry.file], dir);
+        assert_eq!(sum.split(' ').next(), Some(entry.hex.as_str()));
+    }
+    assert_eq!(
+        fs::read_to_string(dir.join("app.mf")).unwrap(),
+        packed.manifest.to_string()
+    );
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(packed.digest, Digest::of(&bytes));
+    assert_eq!(packed.size.bytes(), bytes.len() as u64);
+    assert_eq!(&bytes[257..265], b"ustar\x0000");
+    assert_eq!(packed.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_same_input_gives_the_same_package_with_and_without_known_digests() {
+    let mut made = make();
+    let first = made.pack("app").unwrap().1;
+    made.files[0].digest = None;
+    assert_eq!(made.pack("app").unwrap().1, first);
+}
+
+#[test]
+fn a_package_shows_its_members_and_descriptor() {
+    let made = make();
+    let (path, _) = made.pack("app").unwrap();
+    let package = Package::open(&path).unwrap();
+    assert_eq!(package.damage, None);
+    assert!(package.members.iter().all(|m| m.format == Format::Ustar));
+    let appliance = package.descriptor().unwrap().lower().unwrap();
+    assert_eq!(appliance.hardware.cpus, 2);
+    let disk = package.member("APP-DISK1.VMDK").unwrap();
+    let report = vmdk::check(&disk.data, &|_| {}, &Cancel::new()).unwrap();
+    assert_eq!(report.problems, Vec::new());
+    // The same, unpacked.
+    tool("tar", &["-xf", path.to_str().unwrap()], made.dir.path());
+    let package = Package::open(&made.dir.path().join("app.ovf")).unwrap();
+    let names: Vec<_> = package.members.iter().map(|m| m.name.as_str()).collect();
+    assert_eq!(names, ["app.ovf", "app.mf", "app-disk1.vmdk"]);
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let made = make();
+    for (name, why) in [
+        ("", "it starts with a dot"),
+        ("a/b", "packages have no directories"),
+        ("ä", "it has other characters than printable ASCII"),
+        (&"n".repeat(99), "it is longer than 100 bytes"),
+    ] {
+        let error = made.pack(name).unwrap_err().to_string();
+        assert!(error.ends_with(why), "{error}");
+    }
+    let mut made = make();
+    made.files[0].name = "other.vmdk".into();
+    assert_eq!(
+        made.pack("app").unwrap_err().to_string(),
+        "the descriptor and the files differ: it lists `app-disk1.vmdk` where `other.vmdk` comes"
+    );
+    let mut made = make();
+    made.files.push(made.files[0].clone());
+    assert_eq!(
+        made.pack("app").unwrap_err().to_string(),
+        "`app-disk1.vmdk` is no name for a file in an ova: another file has this name (case does not count)"
+    );
+    let mut made = make();
+    fs::write(&made.files[0].path, b"short").unwrap();
+    assert!(
+        made.pack("app")
+            .unwrap_err()
+            .to_string()
+            .contains("the file has 5")
+    );
+    made.files.clear();
+    assert_eq!(
+        made.pack("app").unwrap_err().to_string(),
+        "the descriptor and the files differ: it lists 1 files, there are 0"
+    );
+    let mut made = make();
+    made.files[0].path = made.dir.path().join("nowhere");
+    assert!(
+        made.pack("app")
+            .unwrap_err()
+            .to_string()
+            .contains("nowhere: No such file")
+    );
+}
+
+#[test]
+fn a_cancel_ends_packing() {
+    let made = make();
+    let input = PackInput {
+        name: "app",
+        descriptor: &made.descriptor,
+        files: &made.files,
+        mtime: 0,
+    };
+    let cancel = Cancel::new();
+    cancel.cancel(crate::sys::CancelKind::Graceful);
+    let out = tempfile::tempfile().unwrap();
+    let error = pack(&input, &out, &|_| {}, &cancel).unwrap_err();
+    assert_eq!(error.to_string(), "interrupted");
+}
+
+#[test]
+fn what_is_no_package_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.ova");
+    fs::write(&path, vec![7; 2000]).unwrap();
+    assert_eq!(
+        Package::open(&path).unwrap_err().to_string(),
+        "the ova is damaged at byte 0: this is no tar file"
+    );
+    fs::write(&path, b"").unwrap();
+    assert_eq!(
+        Package::open(&path).unwrap_err().to_string(),
+        "the ova is damaged at byte 0: the file is empty"
+    );
+    let (good, _) = make()
+        .pack("app")
+        .map(|(p, i)| (fs::read(p).unwrap(), i))
+        .unwrap();
+    fs::write(&path, &good[..good.len() / 2]).unwrap();
+    let package = Package::open(&path).unwrap();
+    assert_eq!(package.damage.unwrap().1, "the file ends within a member");
+    let window = Window::open(&path).unwrap().part(0, 1024).unwrap();
+    assert!(Package::of_archive(&window).members.is_empty());
+}

@@ -1,0 +1,289 @@
+//! From forge's words to an OVF 1.1 descriptor.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::devices::{Devices, advise};
+use super::xml::{XmlWriter, can_hold};
+use super::{Description, DiskFile, OvfError, Property, STREAM_OPTIMIZED, guest, items};
+use crate::model::{Firmware, Hardware, Size};
+
+/// A descriptor, and what the one who asked for it should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The descriptor.
+    pub text: String,
+    /// What was replaced, or which hypervisors will refuse it.
+    pub warnings: Vec<String>,
+}
+
+/// Writes the descriptor of an appliance.
+pub fn write(description: &Description) -> Result<Written, OvfError> {
+    let Description {
+        name,
+        hardware,
+        disks,
+        product,
+        annotation,
+        eula,
+    } = description;
+    check(description)?;
+    let mut warnings = Vec::new();
+    advise(hardware, &mut warnings);
+    let devices = Devices::new(hardware, &mut warnings)?;
+    let mut xml = XmlWriter::new();
+    xml.open("Envelope", NAMESPACES);
+    references(&mut xml, disks);
+    disk_section(&mut xml, disks);
+    network_section(&mut xml, &devices.networks);
+    xml.open("VirtualSystem", &[("ovf:id", name)]);
+    xml.leaf("Info", "A virtual machine");
+    xml.leaf("Name", name);
+    os_section(&mut xml, hardware);
+    hardware_section(&mut xml, description, &devices);
+    if let Some(text) = annotation {
+        xml.open("AnnotationSection", &[("ovf:required", "false")]);
+        xml.leaf("Info", "A note about the machine");
+        xml.leaf("Annotation", text);
+        xml.close("AnnotationSection");
+    }
+    xml.open("ProductSection", &[]);
+    xml.leaf("Info", "What the appliance is");
+    xml.leaf("Product", &product.name);
+    for (element, value) in [("Vendor", &product.vendor), ("Version", &product.version)] {
+        if let Some(value) = value {
+            xml.leaf(element, value);
+        }
+    }
+    for property in &product.properties {
+        write_property(&mut xml, property);
+    }
+    xml.close("ProductSection");
+    if let Some(text) = eula {
+        xml.open("EulaSection", &[]);
+        xml.leaf("Info", "The license that must be accepted");
+        xml.leaf("License", text);
+        xml.close("EulaSection");
+    }
+    xml.close("VirtualSystem");
+    xml.close("Envelope");
+    Ok(Written {
+        text: xml.finish(),
+        warnings,
+    })
+}
+
+const NAMESPACES: &[(&str, &str)] = &[
+    ("xmlns", "http://schemas.dmtf.org/ovf/envelope/1"),
+    ("xmlns:ovf", "http://schemas.dmtf.org/ovf/envelope/1"),
+    (
+        "xmlns:rasd",
+        "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData",
+    ),
+    ("xmlns:vmw", "http://www.vmware.com/schema/ovf"),
+    (
+        "xmlns:vssd",
+        "http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_VirtualSystemSettingData",
+    ),
+    ("xmlns:xsi", "http://www.w3.org/2001/XMLSchema-instance"),
+];
+
+fn check(description: &Description) -> Result<(), OvfError> {
+    let Description {
+        name,
+        hardware,
+        disks,
+        product,
+        annotation,
+        eula,
+    } = description;
+    if hardware.disks.len() != disks.len() {
+        return Err(OvfError::DiskCount {
+            disks: hardware.disks.len(),
+            files: disks.len(),
+        });
+    }
+    let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+    let mut texts = vec![
+        ("the name", name.clone()),
+        ("the product", product.name.clone()),
+        ("the vendor", optional(&product.vendor)),
+        ("the version", optional(&product.version)),
+        ("the annotation", optional(annotation)),
+        ("the license", optional(eula)),
+        ("the guest id", optional(&hardware.guest_id)),
+    ];
+    texts.extend(
+        hardware
+            .nics
+            .iter()
+            .map(|n| ("a network", n.network.clone())),
+    );
+    let mut keys = BTreeSet::new();
+    for property in &product.properties {
+        if !keys.insert(&property.key) {
+            return Err(OvfError::Twice {
+                what: "properties",
+                name: property.key.clone(),
+            });
+        }
+        texts.push(("a property's key", property.key.clone()));
+        texts.push(("a property", property.value.clone()));
+        texts.push(("a property's label", optional(&property.label)));
+        texts.push(("a property's description", optional(&property.description)));
+    }
+    match texts.into_iter().find(|(_, text)| !can_hold(text)) {
+        Some((what, _)) => Err(OvfError::Text(what.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn references(xml: &mut XmlWriter, disks: &[DiskFile]) {
+    xml.open("References", &[]);
+    for (i, disk) in disks.iter().enumerate() {
+        xml.empty(
+            "File",
+            &[
+                ("ovf:href", &percent_encode(&disk.href)),
+                ("ovf:id", &format!("file{}", i + 1)),
+                ("ovf:size", &disk.size.bytes().to_string()),
+            ],
+        );
+    }
+    xml.close("References");
+}
+
+fn disk_section(xml: &mut XmlWriter, disks: &[DiskFile]) {
+    xml.open("DiskSection", &[]);
+    xml.leaf("Info", "The machine's disks");
+    for (i, disk) in disks.iter().enumerate() {
+        let (capacity, units) = in_units(disk.capacity);
+        xml.empty(
+            "Disk",
+            &[
+                ("ovf:capacity", &capacity.to_string()),
+                ("ovf:capacityAllocationUnits", units),
+                ("ovf:diskId", &format!("vmdisk{}", i + 1)),
+                ("ovf:fileRef", &format!("file{}", i + 1)),
+                ("ovf:format", STREAM_OPTIMIZED),
+                ("ovf:populatedSize", &disk.populated.bytes().to_string()),
+            ],
+        );
+    }
+    xml.close("DiskSection");
+}
+
+const fn in_units(size: Size) -> (u64, &'static str) {
+    let bytes = size.bytes();
+    if bytes.is_multiple_of(1 << 20) {
+        (bytes >> 20, "byte * 2^20")
+    } else {
+        (bytes, "byte")
+    }
+}
+
+fn network_section(xml: &mut XmlWriter, networks: &[String]) {
+    if networks.is_empty() {
+        return;
+    }
+    xml.open("NetworkSection", &[]);
+    xml.leaf("Info", "The networks that the machine is on");
+    for network in networks {
+        xml.open("Network", &[("ovf:name", network)]);
+        xml.leaf("Description", &format!("The network `{network}`"));
+        xml.close("Network");
+    }
+    xml.close("NetworkSection");
+}
+
+fn os_section(xml: &mut XmlWriter, hardware: &Hardware) {
+    let os = guest::os(hardware.guest_id.as_deref(), hardware.hardware_version);
+    let id = os.id.to_string();
+    let mut attributes = vec![("ovf:id", id.as_str())];
+    if let Some(version) = &os.version {
+        attributes.push(("ovf:version", version));
+    }
+    attributes.push(("vmw:osType", &os.guest_id));
+    xml.open("OperatingSystemSection", &attributes);
+    xml.leaf("Info", "The guest's operating system");
+    xml.close("OperatingSystemSection");
+}
+
+fn hardware_section(xml: &mut XmlWriter, description: &Description, devices: &Devices) {
+    let Description {
+        name,
+        hardware,
+        product,
+        ..
+    } = description;
+    // Without a transport what deployers enter never reaches the guest.
+    let transport: &[_] = if product.properties.iter().any(|p| p.user_configurable) {
+        &[("ovf:transport", "com.vmware.guestInfo")]
+    } else {
+        &[]
+    };
+    xml.open("VirtualHardwareSection", transport);
+    xml.leaf("Info", "The machine's hardware");
+    xml.open("System", &[]);
+    xml.leaf("vssd:ElementName", "Virtual Hardware Family");
+    xml.leaf("vssd:InstanceID", "0");
+    xml.leaf("vssd:VirtualSystemIdentifier", name);
+    let version = format!("vmx-{:02}", hardware.hardware_version);
+    xml.leaf("vssd:VirtualSystemType", &version);
+    xml.close("System");
+    items::write(xml, hardware, devices);
+    let config = |xml: &mut XmlWriter, key: &str, value: &str| {
+        xml.empty(
+            "vmw:Config",
+            &[
+                ("ovf:required", "false"),
+                ("vmw:key", key),
+                ("vmw:value", value),
+            ],
+        );
+    };
+    let firmware = match hardware.firmware {
+        Firmware::Bios => "bios",
+        Firmware::Efi | Firmware::EfiSecure => "efi",
+    };
+    config(xml, "firmware", firmware);
+    if hardware.firmware == Firmware::EfiSecure {
+        config(xml, "bootOptions.efiSecureBootEnabled", "true");
+    }
+    xml.close("VirtualHardwareSection");
+}
+
+fn write_property(xml: &mut XmlWriter, property: &Property) {
+    let configurable = property.user_configurable.to_string();
+    let attributes = [
+        ("ovf:key", property.key.as_str()),
+        ("ovf:type", "string"),
+        ("ovf:userConfigurable", &configurable),
+        ("ovf:value", &property.value),
+    ];
+    if property.label.is_none() && property.description.is_none() {
+        xml.empty("Property", &attributes);
+        return;
+    }
+    xml.open("Property", &attributes);
+    if let Some(label) = &property.label {
+        xml.leaf("Label", label);
+    }
+    if let Some(description) = &property.description {
+        xml.leaf("Description", description);
+    }
+    xml.close("Property");
+}
+
+/// A file name as a relative URL.
+fn percent_encode(name: &str) -> String {
+    let mut url = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~+".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}
