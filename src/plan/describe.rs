@@ -517,6 +517,8 @@ impl Sheet<'_> {
                 let Check {
                     resource,
                     name,
+                    title: _, // for people
+                    skip,
                     settings,
                     expect,
                 } = check;
@@ -527,7 +529,11 @@ impl Sheet<'_> {
                     1 => title,
                     n => format!("{title} ({n})"),
                 };
-                self.add(title, show_check(settings, expect));
+                let mut shown = show_check(settings, expect);
+                if *skip {
+                    shown = format!("skipped, {shown}");
+                }
+                self.add(title, shown);
             }
         }
     }
@@ -537,10 +543,9 @@ fn show_check(settings: &[(String, serde_json::Value)], expect: &[(String, Match
     let settings = settings
         .iter()
         .map(|(key, value)| format!("{key}: {value}"));
-    let expect = expect.iter().map(|(key, matcher)| match matcher {
-        Matcher::Equal(value) => format!("{key} = {value}"),
-        Matcher::Contains(patterns) => format!("{key} ∋ {patterns:?}"),
-    });
+    let expect = expect
+        .iter()
+        .map(|(key, matcher)| format!("{key} = {matcher}"));
     settings.chain(expect).collect::<Vec<_>>().join(", ")
 }
 

@@ -6,8 +6,8 @@ use crate::model::{
     Boot, Check, CheckSet, CheckSource, Checksum, Clone, Command, CommandLine, Controller, Digest,
     Disk, Duration, Export, Firmware, Hardware, Input, IsoBase, IsoSource, Kickstart, Late, Layout,
     Login, Matcher, MediaFile, MediaVia, Name, Nic, NicAdapter, Origin, PackOva, Part, Project,
-    Property, Provision, RunVar, Shell, ShellSource, Size, Ssh, Stage, StageKey, StageKind, Step,
-    StepAction, Text, Verify,
+    Property, Provision, Resource, RunVar, Shell, ShellSource, Size, Ssh, Stage, StageKey,
+    StageKind, Step, StepAction, Text, Verify,
 };
 
 use super::{Facts, FileFact, FileFacts, FileKind, inputs_of};
@@ -125,6 +125,7 @@ pub(super) fn secret(variable: &str) -> Text {
     Text::from_parts(vec![Part::Late(Late::Secret {
         scope: name("common"),
         variable: variable.into(),
+        digest: None,
     })])
 }
 
@@ -202,12 +203,14 @@ pub(super) fn checks(file: &str) -> CheckSource {
         file: Some(file.into()),
         checks: CheckSet {
             checks: vec![Check {
-                resource: "port".into(),
+                resource: Resource::Port,
                 name: "tcp:22".into(),
+                title: None,
+                skip: false,
                 settings: vec![("timeout".into(), 500.into())],
                 expect: vec![
                     ("listening".into(), Matcher::Equal(true.into())),
-                    ("stdout".into(), Matcher::Contains(vec!["/ok/".into()])),
+                    ("stdout".into(), Matcher::MatchRegexp("ok".into())),
                 ],
             }],
         },

@@ -43,6 +43,7 @@ fn artifact(content: &str) -> Artifact {
         size: Size::from_bytes(content.len() as u64),
         path: None,
         executable: false,
+        tree: false,
     };
     Artifact {
         files: BTreeMap::from([(name("out"), file)]),

@@ -388,6 +388,7 @@ fn stored(found: &FileDigest) -> StoredFile {
         size: Size::from_bytes(found.size),
         path: None,
         executable: found.executable,
+        tree: false,
     }
 }
 

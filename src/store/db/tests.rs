@@ -21,6 +21,7 @@ fn record(stage: &str, fingerprint: &str, content: &str) -> Record {
         size: Size::from_bytes(1),
         path: Some("output/x".into()),
         executable: false,
+        tree: false,
     };
     Record {
         stage: key(stage),
