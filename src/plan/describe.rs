@@ -8,9 +8,9 @@ use super::symbolic::symbolic;
 use super::{Facts, FileFacts, FileKind, Ingredients, InputFault, PlanError, inputs};
 use crate::model::{
     Boot, Check, CheckSet, CheckSource, Checksum, Clone, Command, CommandLine, Digest, Disk,
-    Export, Hardware, Input, IsoBase, IsoSource, Kickstart, Late, Layout, Login, Matcher,
-    MediaFile, MediaVia, Name, Nic, PackOva, Property, Provision, Shell, ShellSource, Ssh, Stage,
-    StageKey, StageKind, Step, StepAction, Text, Verify,
+    Export, Hardware, Input, IsoBase, IsoSource, Kickstart, Layout, Login, Matcher, MediaFile,
+    MediaVia, Name, Nic, PackOva, Property, Provision, Shell, ShellSource, Ssh, Stage, StageKey,
+    StageKind, Step, StepAction, Text, Verify,
 };
 
 /// The revision of a kind: raised when forge does the same settings differently, so that what older versions built is
@@ -76,13 +76,6 @@ impl Sheet<'_> {
 
     fn text(&mut self, name: impl AsRef<str>, text: &Text) {
         self.add(name, symbolic(text));
-        for late in text.late() {
-            let Late::Secret { .. } = late else { continue };
-            // only scopes with `secret_in_fingerprint = true` have a keyed digest here
-            if let Some(keyed) = self.facts.secrets.get(&late.to_string()) {
-                self.add(format!("secret {late}"), keyed.hex());
-            }
-        }
     }
 
     fn optional(&mut self, name: &str, text: Option<&Text>) {

@@ -11,8 +11,6 @@ pub struct Facts {
     pub files: BTreeMap<Input, FileFacts>,
     /// Named parts of each provider's identity.
     pub identities: BTreeMap<Name, Vec<(String, String)>>,
-    /// Keyed digests of the secrets of scopes with `secret_in_fingerprint = true`, by `scope.variable`; no others.
-    pub secrets: BTreeMap<String, Digest>,
 }
 
 /// What lies behind an input.
