@@ -21,7 +21,8 @@ TITLE="Debian 12"
 build_root() {
     local out=$1 path dpkg_options=()
     shift
-    for path in /usr/share/doc /usr/share/info /usr/share/locale /usr/share/lintian /usr/share/man; do
+    # documentation, and udev's names of physical hardware
+    for path in /usr/share/{doc,info,lintian,locale,man} /lib/udev/hwdb.d /usr/lib/udev/hwdb.d; do
         dpkg_options+=(--dpkgopt="path-exclude=$path/*")
     done
     dpkg_options+=(--dpkgopt="path-include=/usr/share/doc/*/copyright")
@@ -32,11 +33,12 @@ build_root() {
     make_local_repository repository
     # The essential hook runs before the kernel is configured, so that the one initramfs that it makes is right at once.
     mmdebstrap --quiet --variant=minbase --format=tar --include="$(IFS=,; echo "$*")" \
-        "${dpkg_options[@]}" \
+        "${dpkg_options[@]}" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
         --essential-hook="copy-in $here/early/etc /" \
         --customize-hook="copy-in $here/rootfs/etc /" \
         --customize-hook="$here/customize.sh \"\$1\"" \
-        bookworm "$out" "deb [trusted=yes] copy:$PWD/repository ./"
+        bookworm "$out" "deb [trusted=yes] copy:$PWD/repository ./" >mmdebstrap.log 2>&1 ||
+        { tail -40 mmdebstrap.log >&2 && die "mmdebstrap"; }
 }
 
 main() {
