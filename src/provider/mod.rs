@@ -5,6 +5,8 @@
 //!
 //! Stages never ask which provider they have: what differs is data in the specification.
 
+pub mod qemu;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -103,7 +105,7 @@ pub struct Screen {
 pub struct DiskFile {
     /// The top layer (qcow2), in the machine's work directory.
     pub path: PathBuf,
-    /// Whether it has anything that the layers below have not.
+    /// The size of that file.
     pub size: Size,
 }
 

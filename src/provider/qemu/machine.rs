@@ -1,0 +1,232 @@
+//! A running QEMU: its process, its control socket, its screen and its end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use super::qmp::{Qmp, QmpError};
+use super::screen::{self, Cells};
+use super::typing::{self, Console};
+use crate::model::{Duration, Keys, Size};
+use crate::provider::{AtRest, DiskFile, Machine, ProviderError, Screen, Typing};
+use crate::sys::{Cancel, Guard, process};
+
+/// How long QEMU may take to write back what it holds and end.
+const QUIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A machine under QEMU.
+pub(super) struct QemuMachine {
+    pub(super) group: process::Group,
+    pub(super) qmp: Qmp,
+    pub(super) work: PathBuf,
+    pub(super) serial: PathBuf,
+    pub(super) disks: Vec<PathBuf>,
+    pub(super) nvram: Option<PathBuf>,
+    pub(super) ssh: Option<SocketAddr>,
+    pub(super) cancel: Cancel,
+    /// Removes the directory of the control socket when that is not in `work`.
+    pub(super) _socket: Option<Guard>,
+}
+
+impl QemuMachine {
+    /// The error of a command: when QEMU has gone, why.
+    pub(super) async fn explain(&mut self, error: QmpError) -> ProviderError {
+        match error {
+            QmpError::Refused { .. } => ProviderError::Failed(error.to_string()),
+            QmpError::Closed => match self.group.wait().await {
+                Ok(status) => match self.ended(status) {
+                    Ok(()) => ProviderError::Gone("the machine turned itself off".to_owned()),
+                    Err(error) => error,
+                },
+                Err(e) => ProviderError::Gone(format!("qemu has ended: {e}")),
+            },
+        }
+    }
+
+    async fn command(&mut self, command: &str, arguments: Value) -> Result<Value, ProviderError> {
+        let cancel = self.cancel.clone();
+        match cancel.run(self.qmp.execute(command, arguments)).await {
+            None => Err(ProviderError::Cancelled),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(self.explain(error).await),
+        }
+    }
+
+    /// Whether QEMU's end was the guest turning itself off, and not a crash.
+    fn ended(&self, status: ExitStatus) -> Result<(), ProviderError> {
+        let reason = self.qmp.seen().shutdown;
+        let orderly = matches!(
+            reason.as_deref(),
+            Some("guest-shutdown" | "guest-reset" | "host-qmp-quit" | "host-ui")
+        );
+        if orderly && status.success() {
+            return Ok(());
+        }
+        let log = super::log_tail(&self.work);
+        let why = reason.map_or(String::new(), |reason| format!(" ({reason})"));
+        Err(ProviderError::Gone(format!(
+            "qemu crashed: {status}{why}{log}"
+        )))
+    }
+
+    async fn window(&mut self) -> Result<Vec<u8>, ProviderError> {
+        let file = self.work.join("screen.bin");
+        let cancel = self.cancel.clone();
+        let saved = cancel.run(self.qmp.save_memory(screen::ADDRESS, screen::SIZE, &file));
+        match saved.await {
+            None => return Err(ProviderError::Cancelled),
+            Some(Err(error)) => return Err(self.explain(error).await),
+            Some(Ok(())) => {}
+        }
+        std::fs::read(&file).map_err(|source| ProviderError::Io { path: file, source })
+    }
+
+    async fn dump(&mut self, to: &Path, format: Option<&str>) -> Result<(), ProviderError> {
+        let mut arguments = json!({ "filename": to });
+        if let Some(format) = format {
+            arguments["format"] = format.into();
+        }
+        self.command("screendump", arguments).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl Console for QemuMachine {
+    async fn cells(&mut self) -> Result<Option<(Cells, u64)>, ProviderError> {
+        let window = self.window().await?;
+        let fingerprint = screen::fingerprint(&window);
+        Ok(Cells::decode(&window).map(|cells| (cells, fingerprint)))
+    }
+
+    async fn send(&mut self, events: &[typing::KeyEvent]) -> Result<(), ProviderError> {
+        let events: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let key = json!({ "type": "qcode", "data": event.qcode });
+                json!({ "type": "key", "data": { "down": event.down, "key": key } })
+            })
+            .collect();
+        self.command("input-send-event", json!({ "events": events }))
+            .await
+            .map(drop)
+    }
+
+    async fn pause(&mut self, time: std::time::Duration) -> Result<(), ProviderError> {
+        self.cancel
+            .run(tokio::time::sleep(time))
+            .await
+            .ok_or(ProviderError::Cancelled)
+    }
+}
+
+#[async_trait]
+impl Machine for QemuMachine {
+    async fn type_keys(&mut self, keys: &Keys, typing: &Typing) -> Result<(), ProviderError> {
+        typing::play(self, keys, typing).await
+    }
+
+    async fn screen(&mut self) -> Result<Screen, ProviderError> {
+        if let Some((cells, fingerprint)) = self.cells().await? {
+            return Ok(Screen {
+                text: Some(cells.text()),
+                fingerprint,
+            });
+        }
+        let file = self.work.join("screen.ppm");
+        self.dump(&file, None).await?;
+        let picture =
+            std::fs::read(&file).map_err(|source| ProviderError::Io { path: file, source })?;
+        Ok(Screen {
+            text: None,
+            fingerprint: screen::fingerprint(&picture),
+        })
+    }
+
+    async fn screenshot(&mut self, to: &Path) -> Result<(), ProviderError> {
+        match self.dump(to, Some("png")).await {
+            // before 7.1 QEMU only writes PPM
+            Err(ProviderError::Failed(_)) => {
+                let file = self.work.join("screen.ppm");
+                self.dump(&file, None).await?;
+                screen::ppm_to_png(&file, to)
+            }
+            other => other,
+        }
+    }
+
+    async fn ssh_address(&mut self, _timeout: Duration) -> Result<SocketAddr, ProviderError> {
+        self.ssh.ok_or_else(|| {
+            ProviderError::Failed("the machine has no network adapter for ssh".to_owned())
+        })
+    }
+
+    fn host_address(&self) -> String {
+        "10.0.2.2".to_owned()
+    }
+
+    fn serial_log(&self) -> Option<&Path> {
+        Some(&self.serial)
+    }
+
+    async fn power_button(&mut self) -> Result<(), ProviderError> {
+        self.command("system_powerdown", Value::Null)
+            .await
+            .map(drop)
+    }
+
+    async fn wait_off(&mut self, timeout: Duration) -> Result<(), ProviderError> {
+        let cancel = self.cancel.clone();
+        let end = tokio::time::timeout(timeout.std(), self.group.wait());
+        let status = match cancel.run(end).await {
+            None => return Err(ProviderError::Cancelled),
+            Some(Err(_)) => {
+                return Err(ProviderError::Timeout(format!(
+                    "the machine was still on after {timeout}"
+                )));
+            }
+            Some(Ok(status)) => status.map_err(|e| ProviderError::Gone(e.to_string()))?,
+        };
+        self.qmp.wait(|seen| seen.closed).await;
+        self.ended(status)
+    }
+
+    fn is_on(&mut self) -> bool {
+        matches!(self.group.child.try_wait(), Ok(None))
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
+        if self.is_on() {
+            // an answer is not waited for: QEMU may close the socket before it
+            let quit = self.qmp.execute("quit", Value::Null);
+            let _ = tokio::time::timeout(QUIT_PATIENCE, quit).await;
+        }
+        let status = tokio::time::timeout(QUIT_PATIENCE, self.group.wait())
+            .await
+            .map_err(|_| {
+                ProviderError::Timeout(format!(
+                    "qemu did not end within {}s, so its disks are not whole",
+                    QUIT_PATIENCE.as_secs()
+                ))
+            })?
+            .map_err(|e| ProviderError::Gone(e.to_string()))?;
+        self.qmp.wait(|seen| seen.closed).await;
+        self.ended(status)?;
+        let disks = self.disks.iter().map(|path| {
+            let size = std::fs::metadata(path).map_err(|source| ProviderError::Io {
+                path: path.clone(),
+                source,
+            })?;
+            Ok(DiskFile {
+                path: path.clone(),
+                size: Size::from_bytes(size.len()),
+            })
+        });
+        Ok(AtRest {
+            disks: disks.collect::<Result<_, ProviderError>>()?,
+            nvram: self.nvram.clone(),
+        })
+    }
+}

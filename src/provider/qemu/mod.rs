@@ -1,0 +1,395 @@
+//! QEMU on this machine: one process for each machine, controlled over QMP.
+//!
+//! Disks are qcow2 layers in the machine's work directory above layers of the store, which are opened read-only and named
+//! one by one. The guest's SSH port is forwarded from a port of the loopback interface that the system chooses.
+
+mod accel;
+mod devices;
+mod echo;
+mod firmware;
+pub mod img;
+mod keyboard;
+mod machine;
+mod preflight;
+mod qmp;
+mod screen;
+mod settings;
+mod typing;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::sync::OnceCell;
+
+use self::devices::{DiskChain, Invocation};
+use self::firmware::Flash;
+use self::img::Img;
+use self::machine::QemuMachine;
+use self::qmp::{Qmp, QmpError};
+pub use self::settings::{Accelerator, Settings, SettingsError};
+use super::{DiskSource, LaunchSpec, Machine, Provider, ProviderError};
+use crate::model::{Firmware, Hardware};
+use crate::sys::{Cancel, Entry, Guard, Journal, process};
+
+/// How long QEMU may take to connect; under load its start has taken seconds.
+const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+/// The system limits a socket's path to 108 bytes, some to 104.
+const LONGEST_SOCKET_PATH: usize = 100;
+/// Changes when the same hardware gets other devices, so that a guest may turn out differently.
+const DEVICES_VERSION: &str = "1";
+
+/// The provider `qemu`.
+pub struct Qemu {
+    settings: Settings,
+    /// Where the answer about the accelerator is kept.
+    cache: PathBuf,
+    /// Marks processes that are started outside of a run.
+    run_id: String,
+    choice: OnceCell<accel::Choice>,
+    version: OnceCell<String>,
+}
+
+impl Qemu {
+    /// QEMU with these settings; `cache` is forge's cache directory, `run_id` marks helper processes.
+    #[must_use]
+    pub fn new(settings: Settings, cache: &Path, run_id: &str) -> Self {
+        Self {
+            settings,
+            cache: cache.to_owned(),
+            run_id: run_id.to_owned(),
+            choice: OnceCell::new(),
+            version: OnceCell::new(),
+        }
+    }
+
+    /// The emulator's path.
+    fn binary(&self) -> Result<PathBuf, ProviderError> {
+        let missing = |message: String| ProviderError::Environment {
+            message,
+            help: img::INSTALL_HELP.to_owned(),
+        };
+        match &self.settings.binary {
+            Some(path) if path.components().count() > 1 => path
+                .is_file()
+                .then(|| path.clone())
+                .ok_or_else(|| missing(format!("there is no qemu at `{}`", path.display()))),
+            named => {
+                let name = named
+                    .as_deref()
+                    .and_then(Path::to_str)
+                    .unwrap_or("qemu-system-x86_64");
+                process::find_program(&[name])
+                    .ok_or_else(|| missing(format!("`{name}` is not on the search path")))
+            }
+        }
+    }
+
+    /// What runs the guests; probed once.
+    async fn choice(&self) -> Result<&accel::Choice, ProviderError> {
+        let binary = self.binary()?;
+        self.choice
+            .get_or_try_init(|| {
+                accel::choose(
+                    self.settings.accelerator,
+                    &binary,
+                    &self.run_id,
+                    &self.cache,
+                )
+            })
+            .await
+    }
+
+    /// The emulator's version: `7.2.22`.
+    async fn version(&self) -> Result<&str, ProviderError> {
+        let binary = self.binary()?;
+        let version = self.version.get_or_try_init(|| async {
+            let text = output(&binary, &["--version"], &self.run_id).await?;
+            Ok::<_, ProviderError>(img::version_in(&text))
+        });
+        version.await.map(String::as_str)
+    }
+
+    fn cpu(&self, accelerator: &str) -> &str {
+        match (&self.settings.cpu, accelerator) {
+            (Some(cpu), _) => cpu,
+            (None, "kvm" | "hvf") => "host",
+            // a tenth slower to boot than the plainest model, but that one lacks what RHEL 9 and its kin insist on
+            (None, _) => "max",
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Qemu {
+    async fn preflight(&self, hardware: &Hardware) -> Vec<ProviderError> {
+        preflight::check(self, hardware).await
+    }
+
+    fn identity(&self) -> Vec<(String, String)> {
+        vec![("qemu.devices".to_owned(), DEVICES_VERSION.to_owned())]
+    }
+
+    async fn launch(
+        &self,
+        spec: LaunchSpec,
+        journal: Arc<Journal>,
+        cancel: Cancel,
+    ) -> Result<Box<dyn Machine>, ProviderError> {
+        let launch = start(self, &spec, &journal, cancel.clone());
+        let machine = cancel
+            .run(launch)
+            .await
+            .unwrap_or(Err(ProviderError::Cancelled))?;
+        Ok(Box::new(machine))
+    }
+
+    async fn describe(&self) -> String {
+        let version = match self.version().await {
+            Ok(version) => version,
+            Err(error) => return format!("qemu: {error}"),
+        };
+        match self.choice().await {
+            Ok(choice) if choice.reason.is_empty() => {
+                format!("qemu {version}, {}", choice.accelerator)
+            }
+            Ok(choice) => format!("qemu {version}, {} ({})", choice.accelerator, choice.reason),
+            Err(error) => format!("qemu {version}: {error}"),
+        }
+    }
+}
+
+async fn start(
+    qemu: &Qemu,
+    spec: &LaunchSpec,
+    journal: &Journal,
+    cancel: Cancel,
+) -> Result<QemuMachine, ProviderError> {
+    let binary = qemu.binary()?;
+    let choice = qemu.choice().await?;
+    let disks = make_disks(spec, journal.run_id()).await?;
+    let flash = make_flash(spec)?;
+    let serial = spec.work.join("serial.log");
+    let (listener, control, socket) = listen(&spec.work, journal)?;
+    let line = devices::command_line(&Invocation {
+        name: &spec.name,
+        hardware: &spec.hardware,
+        disks: &disks,
+        cds: &spec.cds,
+        floppy: spec.floppy.as_deref(),
+        flash: flash.as_ref(),
+        accelerator: &choice.accelerator,
+        cpu: qemu.cpu(&choice.accelerator),
+        control: &control,
+        serial: &serial,
+    })?;
+    let log = log_path(&spec.work);
+    let output = std::fs::File::create(&log).map_err(|e| io_error(&log, e))?;
+    let errors = output.try_clone().map_err(|e| io_error(&log, e))?;
+    let mut command = process::command(&binary, journal.run_id());
+    command.args(line).stdout(output).stderr(errors);
+    let mut group = process::Group::spawn(&mut command).map_err(|e| io_error(&binary, e))?;
+    let qmp = connect(&listener, &mut group, &spec.work).await?;
+    let ssh = prepare(&qmp, spec).await;
+    let mut machine = QemuMachine {
+        group,
+        qmp,
+        work: spec.work.clone(),
+        serial,
+        disks: disks.into_iter().map(|disk| disk.top).collect(),
+        nvram: flash.map(|flash| flash.vars),
+        ssh: None,
+        cancel,
+        _socket: socket,
+    };
+    match ssh {
+        Ok(ssh) => machine.ssh = ssh,
+        Err(error) => return Err(machine.explain(error).await),
+    }
+    Ok(machine)
+}
+
+/// Sets up what can only be set in a running QEMU, and lets the guest go.
+async fn prepare(qmp: &Qmp, spec: &LaunchSpec) -> Result<Option<SocketAddr>, QmpError> {
+    let mut ssh = None;
+    if !spec.hardware.nics.is_empty() {
+        // the system picks a free port and QEMU holds it: nobody can take it in between
+        let rule = format!("hostfwd_add net0 tcp:127.0.0.1:0-:{}", spec.ssh_port);
+        let answer = qmp.human(&rule).await?;
+        let networks = qmp.human("info usernet").await?;
+        ssh = forwarded(&networks, spec.ssh_port);
+        if ssh.is_none() {
+            return Err(QmpError::Refused {
+                command: rule,
+                reason: answer.trim().to_owned(),
+            });
+        }
+    }
+    for (device, index) in devices::once_booted(spec.cds.len()) {
+        let arguments = json!({
+            "path": format!("/machine/peripheral/{device}"), "property": "bootindex", "value": index,
+        });
+        qmp.execute("qom-set", arguments).await?;
+    }
+    qmp.execute("cont", Value::Null).await?;
+    Ok(ssh)
+}
+
+/// The host's port for the guest's port `guest`, in what `info usernet` prints.
+fn forwarded(networks: &str, guest: u16) -> Option<SocketAddr> {
+    networks.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        words.find(|word| *word == "TCP[HOST_FORWARD]")?;
+        let [_fd, address, port, _guest, to] = [(); 5].map(|()| words.next());
+        if to?.parse() != Ok(guest) {
+            return None;
+        }
+        let address: Ipv4Addr = address?.parse().ok()?;
+        Some(SocketAddr::from((address, port?.parse().ok()?)))
+    })
+}
+
+/// Makes a writable layer for each disk.
+async fn make_disks(spec: &LaunchSpec, run_id: &str) -> Result<Vec<DiskChain>, ProviderError> {
+    if spec.disks.len() != spec.hardware.disks.len() {
+        return Err(ProviderError::Failed(format!(
+            "the hardware has {} disks, but content is given for {}",
+            spec.hardware.disks.len(),
+            spec.disks.len()
+        )));
+    }
+    let img = Img::locate(run_id)?;
+    let mut chains = Vec::new();
+    for (number, source) in spec.disks.iter().enumerate() {
+        let top = spec.work.join(format!("disk{number}.qcow2"));
+        let (size, backing, below) = match source {
+            DiskSource::New(size) => (*size, None, Value::Null),
+            DiskSource::Over { layers, size } => {
+                let last = layers.last().map(|layer| (layer.as_path(), "qcow2"));
+                (*size, last, img::chain(layers)?)
+            }
+            DiskSource::Image { path, format } => {
+                let size = img.info(path, Some(format)).await?.virtual_size;
+                let below = json!({
+                    "driver": format,
+                    "read-only": true,
+                    "file": { "driver": "file", "filename": img::utf8(path)?, "read-only": true },
+                });
+                (size, Some((path.as_path(), format.as_str())), below)
+            }
+        };
+        img.create(&top, size, backing).await?;
+        chains.push(DiskChain { top, below });
+    }
+    Ok(chains)
+}
+
+/// Finds the firmware and gives the machine variables of its own.
+fn make_flash(spec: &LaunchSpec) -> Result<Option<Flash>, ProviderError> {
+    if spec.hardware.firmware == Firmware::Bios {
+        return Ok(None);
+    }
+    let mut flash = preflight::find_firmware(spec.hardware.firmware)?;
+    let own = spec.work.join("efivars.fd");
+    let template = spec.nvram.as_deref().unwrap_or(&flash.vars);
+    crate::sys::fs::copy(template, &own).map_err(|e| io_error(template, e))?;
+    // files of the store are read-only, and so would the copy be
+    let file = std::fs::File::open(&own).map_err(|e| io_error(&own, e))?;
+    crate::sys::fs::set_default_mode(&file).map_err(|e| io_error(&own, e))?;
+    flash.vars = own;
+    Ok(Some(flash))
+}
+
+/// A socket that QEMU is to connect to; in a directory of its own when the path in `work` would be too long.
+fn listen(
+    work: &Path,
+    journal: &Journal,
+) -> Result<(UnixListener, PathBuf, Option<Guard>), ProviderError> {
+    let mut path = work.join("qmp.sock");
+    let mut guard = None;
+    if path.as_os_str().len() > LONGEST_SOCKET_PATH {
+        let dir = tempfile::Builder::new()
+            .prefix("forge-")
+            .tempdir_in("/tmp")
+            .map_err(|e| io_error(Path::new("/tmp"), e))?;
+        path = dir.path().join("qmp.sock");
+        let entry = Entry {
+            what: "a control socket".to_owned(),
+            paths: vec![dir.path().to_owned()],
+        };
+        guard = Some(journal.enter(entry).map_err(|e| io_error(dir.path(), e))?);
+        // the journal's guard removes it from here on
+        let _ = dir.keep();
+    }
+    let listener = UnixListener::bind(&path).map_err(|e| io_error(&path, e))?;
+    Ok((listener, path, guard))
+}
+
+async fn connect(
+    listener: &UnixListener,
+    group: &mut process::Group,
+    work: &Path,
+) -> Result<Qmp, ProviderError> {
+    let accepted = tokio::select! {
+        accepted = tokio::time::timeout(START_PATIENCE, listener.accept()) => accepted,
+        status = group.wait() => {
+            let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
+            return Err(ProviderError::Failed(format!("qemu did not start: {status}{}", log_tail(work))));
+        }
+    };
+    let (stream, _) = accepted
+        .map_err(|_| {
+            ProviderError::Timeout(format!(
+                "qemu did not connect within {}s{}",
+                START_PATIENCE.as_secs(),
+                log_tail(work)
+            ))
+        })?
+        .map_err(|e| io_error(work, e))?;
+    let started = Qmp::start(stream).await;
+    started.map_err(|e| ProviderError::Failed(format!("qemu did not start: {e}{}", log_tail(work))))
+}
+
+fn log_path(work: &Path) -> PathBuf {
+    work.join("qemu.log")
+}
+
+/// The last lines of what QEMU said, to be put behind a message.
+fn log_tail(work: &Path) -> String {
+    let text = std::fs::read(log_path(work)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let tail = &lines[lines.len().saturating_sub(5)..];
+    match tail.is_empty() {
+        true => String::new(),
+        false => format!(": {}", tail.join("; ")),
+    }
+}
+
+/// What a program prints on its standard output.
+async fn output(program: &Path, arguments: &[&str], run_id: &str) -> Result<String, ProviderError> {
+    let mut command = process::command(program, run_id);
+    command
+        .args(arguments)
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let output = command.output().await.map_err(|e| io_error(program, e))?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn io_error(path: &Path, source: std::io::Error) -> ProviderError {
+    ProviderError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! What stands in the way of a machine, all of it at once, with the fix.
+
+use std::path::Path;
+
+use super::{Qemu, devices, firmware, img, output};
+use crate::model::{Firmware, Hardware};
+use crate::provider::ProviderError;
+use crate::sys::fs;
+
+/// Below this much free space no build comes to an end.
+const LEAST_SPACE: u64 = 1 << 30;
+
+pub(super) async fn check(qemu: &Qemu, hardware: &Hardware) -> Vec<ProviderError> {
+    let mut unmet = Vec::new();
+    match qemu.binary() {
+        Ok(binary) => unmet.extend(missing_devices(&binary, &qemu.run_id, hardware).await),
+        Err(error) => unmet.push(error),
+    }
+    unmet.extend(img::Img::locate(&qemu.run_id).err());
+    if hardware.firmware != Firmware::Bios {
+        unmet.extend(find_firmware(hardware.firmware).err());
+    }
+    unmet.extend(
+        devices::impossible(hardware).map(|message| ProviderError::Environment {
+            message,
+            help: "move some of the disks to another controller".to_owned(),
+        }),
+    );
+    unmet.extend(missing_memory(hardware, host_memory()));
+    unmet.extend(missing_space(&qemu.cache));
+    unmet
+}
+
+pub(super) fn find_firmware(kind: Firmware) -> Result<firmware::Flash, ProviderError> {
+    let prefixes: Vec<_> = firmware::PREFIXES.iter().map(Path::new).collect();
+    firmware::find(kind, &prefixes).ok_or_else(|| ProviderError::Environment {
+        message: format!("no `{kind}` firmware for qemu is installed"),
+        help: "install it: `apt install ovmf` (Debian, Ubuntu), `dnf install edk2-ovmf` (Fedora, RHEL), \
+               `brew install qemu` (macOS)"
+            .to_owned(),
+    })
+}
+
+async fn missing_devices(
+    binary: &Path,
+    run_id: &str,
+    hardware: &Hardware,
+) -> Option<ProviderError> {
+    let known = match output(binary, &["-device", "help"], run_id).await {
+        Ok(known) => known,
+        Err(error) => return Some(error),
+    };
+    missing_in(&known, hardware)
+}
+
+/// `known` is what `-device help` prints: lines with `name "pvscsi"`.
+fn missing_in(known: &str, hardware: &Hardware) -> Option<ProviderError> {
+    let missing: Vec<_> = devices::device_names(hardware)
+        .into_iter()
+        .filter(|name| !known.contains(&format!("name \"{name}\"")))
+        .map(|name| format!("`{name}`"))
+        .collect();
+    (!missing.is_empty()).then(|| ProviderError::Environment {
+        message: format!("this qemu lacks the devices {}", missing.join(", ")),
+        help: "choose another controller or network adapter, or install a qemu with all devices; \
+               Red Hat's leaves out most of VMware's"
+            .to_owned(),
+    })
+}
+
+fn host_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+fn missing_memory(hardware: &Hardware, host: Option<u64>) -> Option<ProviderError> {
+    let host = host?;
+    (hardware.memory.bytes() > host).then(|| ProviderError::Environment {
+        message: format!(
+            "the machine wants {} of memory, this host has {}",
+            hardware.memory,
+            crate::model::Size::from_bytes(host)
+        ),
+        help: "give the machine less memory".to_owned(),
+    })
+}
+
+fn missing_space(dir: &Path) -> Option<ProviderError> {
+    // a directory that is not there yet will be on its parent's file system
+    let free = dir.ancestors().find_map(|dir| fs::free_space(dir).ok())?;
+    (free < LEAST_SPACE).then(|| ProviderError::Environment {
+        message: format!(
+            "only {} are free at `{}`",
+            crate::model::Size::from_bytes(free),
+            dir.display()
+        ),
+        help: "free some space (`forge cache gc`), or set FORGE_CACHE_DIR to a larger disk"
+            .to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Controller, Disk, Size};
+
+    fn hardware() -> Hardware {
+        Hardware {
+            cpus: 1,
+            cores_per_socket: 1,
+            memory: Size::from_mib(2048),
+            firmware: Firmware::Bios,
+            disks: vec![Disk {
+                size: Size::from_mib(64),
+                controller: Controller::Pvscsi,
+            }],
+            nics: Vec::new(),
+            guest_id: None,
+            hardware_version: 13,
+        }
+    }
+
+    #[test]
+    fn a_device_that_this_qemu_lacks_is_named() {
+        let known =
+            "name \"scsi-hd\", bus SCSI\nname \"VGA\", bus PCI\nname \"virtio-rng-pci\", bus PCI\n";
+        let error = missing_in(known, &hardware()).unwrap();
+        assert_eq!(error.to_string(), "this qemu lacks the devices `pvscsi`");
+        let known = format!("{known}name \"pvscsi\", bus PCI\n");
+        assert!(missing_in(&known, &hardware()).is_none());
+    }
+
+    #[test]
+    fn more_memory_than_the_host_has_is_told() {
+        let error = missing_memory(&hardware(), Some(1 << 30)).unwrap();
+        assert_eq!(
+            error.to_string(),
+            "the machine wants 2GiB of memory, this host has 1GiB"
+        );
+        assert!(missing_memory(&hardware(), Some(1 << 31)).is_none());
+        assert!(missing_memory(&hardware(), None).is_none());
+    }
+}
