@@ -1,0 +1,103 @@
+//! Numbers and names in words, the same everywhere.
+
+use std::time::Duration;
+
+use crate::model;
+
+/// `1 stage`, `3 stages`.
+pub(super) fn count(number: usize, one: &str) -> String {
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {one}s")
+    }
+}
+
+/// `52.1s`, `1m20s`.
+pub(super) fn exact(duration: Duration) -> String {
+    model::Duration::from(duration).to_string()
+}
+
+/// Whole seconds: `0s`, `41s`, `1m20s`; for what is still running or only expected.
+pub(super) fn whole(duration: Duration) -> String {
+    model::Duration::from_secs(duration.as_secs()).to_string()
+}
+
+/// `~35s`, rounded.
+pub(super) fn about(duration: Duration) -> String {
+    format!("~{}", whole(duration + Duration::from_millis(500)))
+}
+
+/// `12.3MiB`.
+pub(super) fn size(bytes: u64) -> String {
+    model::Size::from_bytes(bytes).to_string()
+}
+
+/// `12.3MiB of 64MiB`, or what has come so far.
+pub(super) fn progress(done: u64, total: Option<u64>) -> String {
+    match total {
+        Some(total) => format!("{} of {}", size(done), size(total)),
+        None => size(done),
+    }
+}
+
+/// The parts, padded to columns: all but the last one as wide as the widest of its column. `width` measures; lines
+/// have no trailing spaces.
+pub(super) fn columns(rows: &[Vec<String>], gap: &str) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count)
+        .map(|i| {
+            rows.iter()
+                .filter_map(|row| row.get(i))
+                .map(|cell| width(cell))
+                .max()
+                .unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, column) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', column - width(cell)));
+            line.push_str(gap);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// How many columns a text takes, colours not counted.
+pub(super) fn width(text: &str) -> usize {
+    super::clean::clean(text).chars().count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_words() {
+        assert_eq!(
+            (count(1, "stage"), count(2, "stage")),
+            ("1 stage".into(), "2 stages".into())
+        );
+        assert_eq!(about(Duration::from_millis(34_600)), "~35s");
+        assert_eq!(whole(Duration::from_millis(400)), "0s");
+        assert_eq!(progress(1 << 20, Some(3 << 20)), "1MiB of 3MiB");
+        assert_eq!(progress(1 << 20, None), "1MiB");
+    }
+
+    #[test]
+    fn columns_line_up_with_and_without_colour() {
+        let rows = [
+            vec!["a".to_owned(), "\u{1b}[31mbcd\u{1b}[0m".into(), "e".into()],
+            vec!["aa".into(), "b".into()],
+        ];
+        assert_eq!(
+            columns(&rows, "  "),
+            "a   \u{1b}[31mbcd\u{1b}[0m  e\naa  b\n"
+        );
+    }
+}
