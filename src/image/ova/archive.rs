@@ -51,6 +51,8 @@ pub struct Package {
     pub archive: bool,
     /// What is wrong with the tar file as such; reading stopped there.
     pub damage: Option<(u64, String)>,
+    /// Whether the blocks that end a tar file are there.
+    pub terminated: bool,
 }
 
 impl Package {
@@ -86,6 +88,7 @@ impl Package {
             long_name: None,
             pax: false,
             pax_size: None,
+            terminated: true,
         };
         let mut members = Vec::new();
         let damage = loop {
@@ -102,6 +105,7 @@ impl Package {
             members,
             archive: true,
             damage,
+            terminated: walk.terminated,
         }
     }
 
@@ -143,6 +147,7 @@ impl Package {
             members,
             archive: false,
             damage: None,
+            terminated: true,
         })
     }
 
@@ -191,6 +196,7 @@ struct Walk<'a> {
     long_name: Option<String>,
     pax: bool,
     pax_size: Option<u64>,
+    terminated: bool,
 }
 
 type Damage = (u64, String);
@@ -244,13 +250,14 @@ impl Walk<'_> {
     }
 
     /// The header at the position; `None` where the archive ends.
-    fn header(&self) -> Result<Option<tar::Header>, Damage> {
+    fn header(&mut self) -> Result<Option<tar::Header>, Damage> {
         let start = self.position;
         let mut block = [0; BLOCK as usize];
         if start >= self.window.len() {
+            self.terminated = false;
             return match start {
                 0 => Err((0, "the file is empty".into())),
-                _ => Err((start, "the end-of-archive blocks are missing".into())),
+                _ => Ok(None),
             };
         }
         self.window

@@ -4,8 +4,11 @@
 //! as plain USTAR. A [`Package`] is read from an `.ova`, or from an `.ovf` with its files beside it.
 
 mod archive;
+mod inspect;
 mod manifest;
 mod pack;
+mod unpack;
+mod verify;
 
 use std::io;
 use std::path::PathBuf;
@@ -13,8 +16,10 @@ use std::path::PathBuf;
 use super::ovf::OvfError;
 
 pub use archive::{Format, Member, Package};
+pub use inspect::{DiskSummary, FileSummary, PropertySummary, Summary};
 pub use manifest::{Manifest, ManifestEntry};
 pub use pack::{PackFile, PackInput, PackedOva, pack};
+pub use verify::{Finding, Report, Severity};
 
 /// Why a package could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +71,6 @@ pub enum OvaError {
         /// Why not.
         why: String,
     },
-    /// The descriptor describes disks whose files are not there.
-    #[error("`{0}` is not in the package")]
-    MissingFile(String),
 }
 
 /// Checks a file's name: packages are flat, and what other systems cannot name is refused everywhere.

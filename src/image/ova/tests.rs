@@ -10,13 +10,13 @@ use crate::model::{Controller, Digest, Disk, Firmware, Hardware, Nic, NicAdapter
 use crate::sys::Cancel;
 
 /// A package of a small machine, and what it was made from.
-struct Made {
-    dir: tempfile::TempDir,
+pub(super) struct Made {
+    pub(super) dir: tempfile::TempDir,
     descriptor: String,
     files: Vec<PackFile>,
 }
 
-fn make() -> Made {
+pub(super) fn make() -> Made {
     let dir = tempfile::tempdir().unwrap();
     let raw = dir.path().join("disk.raw");
     fs::write(&raw, vec![b'x'; 300_000]).unwrap();
@@ -74,7 +74,7 @@ fn make() -> Made {
 }
 
 impl Made {
-    fn pack(&self, name: &str) -> Result<(PathBuf, PackedOva), OvaError> {
+    pub(super) fn pack(&self, name: &str) -> Result<(PathBuf, PackedOva), OvaError> {
         let path = self.dir.path().join("app.ova");
         let input = PackInput {
             name,
@@ -248,4 +248,114 @@ fn what_is_no_package_is_told() {
     assert_eq!(package.damage.unwrap().1, "the file ends within a member");
     let window = Window::open(&path).unwrap().part(0, 1024).unwrap();
     assert!(Package::of_archive(&window).members.is_empty());
+}
+
+/// The members of a good package, to be broken.
+pub(super) fn members() -> Vec<(String, Vec<u8>)> {
+    let made = make();
+    let package = Package::open(&made.pack("app").unwrap().0).unwrap();
+    let bytes = |m: &Member| (m.name.clone(), m.data.read_all(1 << 30).unwrap());
+    package.members.iter().map(bytes).collect()
+}
+
+/// Writes members as they are, however bad.
+pub(super) fn archive(path: &Path, members: &[(String, Vec<u8>)]) -> Package {
+    let mut builder = tar::Builder::new(File::create(path).unwrap());
+    for (name, bytes) in members {
+        let mut header = tar::Header::new_ustar();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, bytes.as_slice()).unwrap();
+    }
+    builder.finish().unwrap();
+    Package::open(path).unwrap()
+}
+
+#[test]
+fn unpacking_gives_the_files_back_and_replaces_none() {
+    let made = make();
+    let package = Package::open(&made.pack("app").unwrap().0).unwrap();
+    let dir = made.dir.path().join("deep/out");
+    let told = std::sync::atomic::AtomicU64::new(0);
+    let progress = |n| told.store(n, std::sync::atomic::Ordering::Relaxed);
+    let paths = package.unpack(&dir, &progress, &Cancel::new()).unwrap();
+    let total: u64 = package.members.iter().map(|m| m.data.len()).sum();
+    assert_eq!(told.into_inner(), total);
+    for (path, (_, bytes)) in paths.iter().zip(members()) {
+        assert!(fs::read(path).unwrap() == bytes, "{path:?}");
+    }
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 3, "no staging is left");
+    let again = package.unpack(&dir, &|_| {}, &Cancel::new()).unwrap_err();
+    assert_eq!(
+        again.to_string(),
+        "`app.ovf` is not unpacked: there is a file of this name already"
+    );
+}
+
+#[test]
+fn nothing_is_unpacked_from_a_package_that_means_harm() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let good = ("a.ovf".to_owned(), b"x".to_vec());
+    let unpack = |package: &Package| {
+        let error = package.unpack(&out, &|_| {}, &Cancel::new()).unwrap_err();
+        assert!(!out.exists(), "something was written");
+        error.to_string()
+    };
+    for (name, why) in [
+        ("../evil", "packages have no directories"),
+        ("/etc/evil", "packages have no directories"),
+        ("..", "it starts with a dot"),
+        ("a\\b", "packages have no directories"),
+        ("A.OVF", "it is there twice (case does not count)"),
+    ] {
+        let members = [good.clone(), (name.to_owned(), b"x".to_vec())];
+        let package = archive(&dir.path().join("x.ova"), &members);
+        assert_eq!(unpack(&package), format!("`{name}` is not unpacked: {why}"));
+    }
+    let path = dir.path().join("link.ova");
+    let mut builder = tar::Builder::new(File::create(&path).unwrap());
+    let mut header = tar::Header::new_ustar();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_size(0);
+    builder
+        .append_link(&mut header, "disk.vmdk", "/etc/passwd")
+        .unwrap();
+    builder.finish().unwrap();
+    assert_eq!(
+        unpack(&Package::open(&path).unwrap()),
+        "`disk.vmdk` is not unpacked: it is a symbolic link"
+    );
+    // A member that claims more than the file has.
+    let mut bytes = fs::read(dir.path().join("x.ova")).unwrap();
+    bytes.truncate(1024 + 512);
+    fs::write(&path, &bytes).unwrap();
+    let truncated = Package::open(&path).unwrap();
+    assert_eq!(
+        unpack(&truncated),
+        "the ova is damaged at byte 1024: the file ends within a member"
+    );
+}
+
+#[test]
+fn a_summary_tells_what_a_package_is() {
+    let made = make();
+    let package = Package::open(&made.pack("app").unwrap().0).unwrap();
+    let summary = package.inspect().unwrap();
+    insta::assert_snapshot!(summary.to_string(), @r"
+    name        app
+    product     App
+    machine     2 CPUs (1 a socket), 512MiB of memory, bios, vmx-15, other4xLinux64Guest
+    disk        2MiB (320KiB used) on lsilogic: app-disk1.vmdk, 71.5KiB
+    network     e1000 on `VM Network`
+    file        app.ovf, 3.8KiB
+    file        app.mf, 171B
+    file        app-disk1.vmdk, 71.5KiB
+    manifest    sha256
+    ");
+    let json = serde_json::to_value(&summary).unwrap();
+    assert_eq!(json["hardware"]["cpus"], 2);
+    assert_eq!(json["disks"][0]["file"], "app-disk1.vmdk");
 }

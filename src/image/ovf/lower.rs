@@ -158,38 +158,47 @@ impl Envelope {
     }
 
     fn resolve(&self, disk: &DiskRef) -> Result<ApplianceDisk, OvfError> {
-        let what = format!("the capacity of disk `{}`", disk.id);
-        let capacity = match disk
-            .capacity
-            .strip_prefix("${")
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
-            None => disk.capacity.as_str(),
-            Some(key) => {
-                let property = self.product.properties.iter().find(|p| p.key == key);
-                let property = property.ok_or_else(|| OvfError::Dangling {
-                    what: what.clone(),
-                    target: disk.capacity.clone(),
-                })?;
-                property.value.as_str()
+        let file = match &disk.file {
+            None => None,
+            Some(id) => {
+                let file = self.files.iter().find(|file| file.id == *id);
+                Some(file.ok_or_else(|| OvfError::Dangling {
+                    what: format!("disk `{}`", disk.id),
+                    target: id.clone(),
+                })?)
             }
         };
-        let file =
-            match &disk.file {
-                None => None,
-                Some(id) => Some(self.files.iter().find(|f| f.id == *id).ok_or_else(|| {
-                    OvfError::Dangling {
-                        what: format!("disk `{}`", disk.id),
-                        target: id.clone(),
-                    }
-                })?),
-            };
         Ok(ApplianceDisk {
-            capacity: size(capacity, disk.units.as_deref(), &what)?,
+            capacity: disk_capacity(self, disk)?,
             file: file.cloned(),
             format: disk.format.clone(),
         })
     }
+}
+
+/// A disk's size; it may be the value of a property.
+pub(in crate::image) fn disk_capacity(
+    envelope: &Envelope,
+    disk: &DiskRef,
+) -> Result<Size, OvfError> {
+    let what = format!("the capacity of disk `{}`", disk.id);
+    let written = disk.capacity.as_str();
+    let key = written
+        .strip_prefix("${")
+        .and_then(|rest| rest.strip_suffix('}'));
+    let number = match key {
+        None => written,
+        Some(key) => {
+            let mut properties = envelope.product.properties.iter();
+            let property = properties.find(|p| p.key == key);
+            let property = property.ok_or_else(|| OvfError::Dangling {
+                what: what.clone(),
+                target: written.to_owned(),
+            })?;
+            property.value.as_str()
+        }
+    };
+    size(number, disk.units.as_deref(), &what)
 }
 
 fn quantity<'a>(
@@ -219,7 +228,7 @@ fn whole(text: &str, what: &str) -> Result<u32, OvfError> {
 }
 
 /// A size in OVF's programmatic units (`byte * 2^20`) or in the words that older writers use.
-pub(super) fn size(number: &str, units: Option<&str>, what: &str) -> Result<Size, OvfError> {
+fn size(number: &str, units: Option<&str>, what: &str) -> Result<Size, OvfError> {
     let factor = match units.map(str::trim) {
         None | Some("") => Some(1),
         Some(text) => unit(text),

@@ -15,6 +15,7 @@ mod xml;
 use crate::model::{Controller, Hardware, Size};
 
 pub use envelope::{DiskRef, Envelope, FileRef, Item, Network, parse};
+pub(super) use lower::disk_capacity;
 pub use lower::{Appliance, ApplianceDisk};
 pub use write::{Written, write};
 

@@ -1,0 +1,136 @@
+//! The manifest: its form, and every digest in it.
+
+use super::super::OvaError;
+use super::super::archive::{MOST_DESCRIPTOR, Member, Package, has_extension};
+use super::super::manifest::{Manifest, ManifestEntry};
+use super::{EVERYBODY, Report};
+use crate::image::ovf::Envelope;
+use crate::image::source::CopyOutcome;
+use crate::model::Algorithm;
+use crate::sys::Cancel;
+
+/// Checks the manifest and all digests.
+pub(super) fn check(
+    package: &Package,
+    envelope: Option<&Envelope>,
+    report: &mut Report,
+    cancel: &Cancel,
+) -> Result<(), OvaError> {
+    let Some(member) = package.with_extension("mf") else {
+        let message = "there is none, so nothing guards the files";
+        report.warning("manifest", ".mf", message, &[]);
+        return Ok(());
+    };
+    let bytes = read(member)?;
+    let manifest = Manifest::parse(&String::from_utf8_lossy(&bytes));
+    for (line, why) in &manifest.bad_lines {
+        let message = format!("{why}: `{line}`");
+        report.error("manifest-line", &member.name, message, &["ESXi", "vCenter"]);
+    }
+    algorithms(member, &manifest, envelope, report);
+    for entry in &manifest.entries {
+        digest(package, member, entry, report, cancel)?;
+    }
+    for other in &package.members {
+        let name = other.name.trim_start_matches("./");
+        let exempt = has_extension(name, "mf") || has_extension(name, "cert");
+        let bad = |(line, _): &(String, _)| line.contains(&format!("({name})"));
+        if !exempt && manifest.entry(name).is_none() && !manifest.bad_lines.iter().any(bad) {
+            let message = format!("it does not list `{name}`");
+            report.error("manifest-lacks", &member.name, message, &["ovftool"]);
+        }
+    }
+    if package.with_extension("cert").is_some() {
+        let message = "its signature is not checked here";
+        report.warning("signature", &member.name, message, &[]);
+    }
+    Ok(())
+}
+
+fn algorithms(
+    member: &Member,
+    manifest: &Manifest,
+    envelope: Option<&Envelope>,
+    report: &mut Report,
+) {
+    let version = envelope.and_then(|e| {
+        let mut families = e.system_types.iter();
+        families.find_map(|family| family.strip_prefix("vmx-")?.parse::<u32>().ok())
+    });
+    let used = |algorithm| manifest.entries.iter().any(|e| e.algorithm == algorithm);
+    let name = &member.name;
+    if used(Algorithm::Md5) {
+        let message = "MD5 is no digest that a manifest may have";
+        report.error("manifest-digest", name, message, &["ESXi", "vCenter"]);
+    }
+    if used(Algorithm::Sha1) {
+        let message = "SHA1 digests are refused by the web import of vSphere 7 and later";
+        report.warning("manifest-digest", name, message, &["vSphere 7"]);
+    }
+    if used(Algorithm::Sha512) && version.is_none_or(|version| version < 15) {
+        let message = "SHA512 digests need a hypervisor that knows vmx-15";
+        report.warning("manifest-digest", name, message, &["ESXi before 6.7U2"]);
+    }
+}
+
+fn digest(
+    package: &Package,
+    manifest: &Member,
+    entry: &ManifestEntry,
+    report: &mut Report,
+    cancel: &Cancel,
+) -> Result<(), OvaError> {
+    let mut members = package.members.iter();
+    let Some(member) = members.find(|m| m.name.trim_start_matches("./") == entry.file) else {
+        let message = format!("it lists `{}`, which is not there", entry.file);
+        report.error("manifest-file", &manifest.name, message, EVERYBODY);
+        return Ok(());
+    };
+    let found = match entry.algorithm {
+        Algorithm::Sha1 => hex_digest::<sha1::Sha1>(member, cancel)?,
+        Algorithm::Sha256 => hex_digest::<sha2::Sha256>(member, cancel)?,
+        Algorithm::Sha512 => hex_digest::<sha2::Sha512>(member, cancel)?,
+        Algorithm::Md5 => hex_digest::<md5::Md5>(member, cancel)?,
+    };
+    if found != entry.hex {
+        let message = format!(
+            "its {} is {found}, the manifest says {}",
+            entry.algorithm, entry.hex
+        );
+        report.error("digest", &member.name, message, EVERYBODY);
+    }
+    Ok(())
+}
+
+fn hex_digest<H: sha2::Digest>(member: &Member, cancel: &Cancel) -> Result<String, OvaError> {
+    let mut hash = H::new();
+    let outcome = member.data.for_each_piece(&mut |piece| {
+        hash.update(piece);
+        !cancel.is_cancelled()
+    });
+    match outcome {
+        Ok(CopyOutcome::Whole) => {
+            let mut hex = String::new();
+            for byte in hash.finalize() {
+                use std::fmt::Write as _;
+                let _ = write!(hex, "{byte:02x}");
+            }
+            Ok(hex)
+        }
+        Ok(CopyOutcome::Stopped) => Err(OvaError::Cancelled),
+        Err(source) => Err(OvaError::Io {
+            path: member.name.clone().into(),
+            source,
+        }),
+    }
+}
+
+fn read(member: &Member) -> Result<Vec<u8>, OvaError> {
+    member
+        .data
+        .read_all(MOST_DESCRIPTOR)
+        .map_err(|source| OvaError::Io {
+            path: member.name.clone().into(),
+            source,
+        })
+}
