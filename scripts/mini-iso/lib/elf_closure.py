@@ -50,6 +50,7 @@ class Closure:
     def __init__(self, destination, roots):
         self.destination = destination
         self.roots = roots
+        self.done = set()
 
     def source(self, relative):
         for root in self.roots:
@@ -65,10 +66,12 @@ class Closure:
         target = os.path.join(self.destination, relative)
         if os.path.islink(target):  # a busybox applet: the real program replaces it
             os.unlink(target)
-        if os.path.exists(target):
+        if relative in self.done:
             return
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        shutil.copy(os.path.realpath(source), target)
+        self.done.add(relative)
+        if not os.path.exists(target):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy(os.path.realpath(source), target)
         for name in needed_libraries(target):
             self.copy_library(name, wanted_by=relative)
 
