@@ -17,6 +17,9 @@ pub struct Artifact {
     /// Small facts for people and reports (`tests = "12 passed"`); they do not count for the digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub facts: BTreeMap<String, String>,
+    /// Of an artifact with nothing in it: the fingerprint of what it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Digest>,
 }
 
 /// A file in the store, or a directory kept as one tar file.
@@ -66,12 +69,23 @@ impl Artifact {
             files,
             machine,
             facts: _,
+            trace,
         } = self;
         let files: Vec<_> = files
             .iter()
             .map(|(name, file)| (name, file.digest, file.executable))
             .collect();
-        Digest::of(&serde_json::to_vec(&(files, machine)).unwrap_or_default())
+        Digest::of(&serde_json::to_vec(&(files, machine, trace)).unwrap_or_default())
+    }
+
+    /// The artifact as a stage with this fingerprint leaves it. One with nothing in it (a command without outputs, a
+    /// verification) takes on the fingerprint: what depends on such a stage can only know it by what went in, and runs
+    /// again when that has changed.
+    #[must_use]
+    pub fn traced(mut self, fingerprint: &Digest) -> Self {
+        let empty = self.files.is_empty() && self.machine.is_none();
+        self.trace = empty.then_some(*fingerprint);
+        self
     }
 
     /// Every digest in the store that the artifact needs.
@@ -86,5 +100,34 @@ impl Artifact {
             .values()
             .map(|file| file.digest)
             .chain(machine.copied())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_with_nothing_in_it_is_known_by_what_it_was_made_from() {
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        let empty = |fingerprint: &Digest| Artifact::default().traced(fingerprint);
+        assert_ne!(empty(&one).digest(), empty(&two).digest());
+        let file = StoredFile {
+            digest: one,
+            size: Size::from_bytes(1),
+            path: None,
+            executable: false,
+            tree: false,
+        };
+        let name = Name::parse("x").unwrap();
+        let full = |fingerprint: &Digest| {
+            let files = BTreeMap::from([(name.clone(), file.clone())]);
+            let artifact = Artifact {
+                files,
+                ..Artifact::default()
+            };
+            artifact.traced(fingerprint)
+        };
+        assert_eq!(full(&one).digest(), full(&two).digest());
     }
 }

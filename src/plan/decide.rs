@@ -170,7 +170,7 @@ pub fn make(
     };
     let mut plan = Plan::default();
     for key in graph.closure(keys) {
-        let Some(stage) = graph.position(&key).and_then(|i| project.stages.get(i)) else {
+        let Some(stage) = graph.stage(project, &key) else {
             continue;
         };
         let forced = forced.contains(&key.name);

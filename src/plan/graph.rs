@@ -7,7 +7,8 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::PlanError;
-use crate::model::{Name, Project, StageKey};
+use crate::diag::closest;
+use crate::model::{Axis, Name, Project, Stage, StageKey};
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,9 +112,11 @@ impl Graph {
         nodes.into_iter().map(|n| self.graph[n].clone()).collect()
     }
 
-    /// The stage's number in [`Project::stages`].
-    pub(super) fn position(&self, stage: &StageKey) -> Option<usize> {
-        self.index.get(stage).map(|node| node.index())
+    /// The stage with this key in the project that the graph was made of, without looking through all of them.
+    #[must_use]
+    pub fn stage<'a>(&self, project: &'a Project, key: &StageKey) -> Option<&'a Stage> {
+        let node = self.index.get(key)?;
+        project.stages.get(node.index())
     }
 
     fn neighbors(&self, stage: &StageKey, direction: Direction) -> impl Iterator<Item = &StageKey> {
@@ -226,15 +229,21 @@ fn roots(project: &Project, selection: &Selection) -> Result<Vec<StageKey>, Plan
             known: known_targets(project),
         });
     }
+    let mut by_name: HashMap<&str, Vec<&StageKey>> = HashMap::new();
+    for stage in &project.stages {
+        let instances = by_name.entry(stage.key.name.as_str()).or_default();
+        instances.push(&stage.key);
+    }
     let mut roots = Vec::new();
     for target in targets {
-        resolve(project, selection, target, &mut roots)?;
+        resolve(project, &by_name, selection, target, &mut roots)?;
     }
     Ok(roots)
 }
 
 fn resolve(
     project: &Project,
+    by_name: &HashMap<&str, Vec<&StageKey>>,
     selection: &Selection,
     target: &str,
     roots: &mut Vec<StageKey>,
@@ -252,23 +261,13 @@ fn resolve(
         None => vec![name],
     };
     for stage in stages {
-        let mut exists = false;
-        let mut found = false;
-        for candidate in project
-            .stages
-            .iter()
-            .filter(|s| s.key.name.as_str() == stage)
-        {
-            exists = true;
-            if chosen(project, &axes, &candidate.key) {
-                found = true;
-                roots.push(candidate.key.clone());
-            }
-        }
-        if !exists {
-            return Err(unknown_target(project, target, stage));
-        }
-        if !found {
+        let instances = by_name
+            .get(stage)
+            .ok_or_else(|| unknown_target(project, target, stage))?;
+        let before = roots.len();
+        let at_chosen = |key: &&&StageKey| chosen(project, &axes, key);
+        roots.extend(instances.iter().filter(at_chosen).map(|key| (*key).clone()));
+        if roots.len() == before {
             return Err(PlanError::NotAtAxes {
                 stage: stage.to_owned(),
                 at: show_axes(project, &axes),
@@ -319,7 +318,7 @@ fn show_axes(project: &Project, axes: &BTreeMap<Name, Vec<String>>) -> String {
     shown.join(", ")
 }
 
-fn find_axis<'a>(project: &'a Project, name: &str) -> Result<&'a crate::model::Axis, PlanError> {
+fn find_axis<'a>(project: &'a Project, name: &str) -> Result<&'a Axis, PlanError> {
     let known = || project.axes.iter().map(|axis| axis.name.as_str());
     project
         .axes
@@ -346,12 +345,9 @@ fn check_value(axis: &Name, known: &[String], value: &str) -> Result<(), PlanErr
 
 fn known_targets(project: &Project) -> Vec<String> {
     let mut known: Vec<String> = project.targets.keys().map(ToString::to_string).collect();
-    for stage in &project.stages {
-        let name = stage.key.name.to_string();
-        if !known.contains(&name) {
-            known.push(name);
-        }
-    }
+    let mut seen: HashSet<String> = known.iter().cloned().collect();
+    let stages = project.stages.iter().map(|s| s.key.name.to_string());
+    known.extend(stages.filter(|name| seen.insert(name.clone())));
     known
 }
 
@@ -377,13 +373,6 @@ fn unknown_dependency(project: &Project, stage: &StageKey, needs: &StageKey) -> 
     }
 }
 
-/// The most similar name, if it is similar enough to be meant.
 fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let limit = word.chars().count().max(3) / 3;
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, name)| name.to_owned())
+    closest(word, known).map(str::to_owned)
 }

@@ -1,5 +1,8 @@
 //! Why a stage runs, in words.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -101,15 +104,22 @@ fn write_setting(
     to: Option<&String>,
 ) -> fmt::Result {
     match (from, to) {
-        (None, Some(value)) if is_digest(value) => write!(f, "new {name}"),
+        (None, Some(value)) if is_digest(value) || is_check(name) => write!(f, "new {name}"),
         (None, Some(value)) => write!(f, "new {name}: {}", shorten(value)),
         (Some(_), None) => write!(f, "{name} is gone"),
+        // a check's whole wording tells less than its name
+        _ if is_check(name) => write!(f, "{name} changed"),
         (Some(from), Some(to)) if !is_digest(from) && !is_digest(to) => {
             let (from, to) = difference(from, to);
             write!(f, "{name} {from} → {to}")
         }
         _ => write!(f, "{name} changed"),
     }
+}
+
+fn is_check(name: &str) -> bool {
+    let name = step_of(name).map_or(name, |(_, rest)| rest);
+    name.starts_with("check ")
 }
 
 /// Whether a value is kept as its digest, which tells people nothing.

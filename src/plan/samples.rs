@@ -291,7 +291,6 @@ pub(super) fn verify() -> Stage {
     after("pack-ova", "verify", StageKind::Verify(Box::new(kind)))
 }
 
-#[expect(dead_code, reason = "for the golden test")]
 pub(super) fn all() -> Vec<Stage> {
     vec![
         command(),

@@ -29,6 +29,7 @@ pub struct Db {
     path: PathBuf,
     connection: Mutex<Connection>,
     warnings: Mutex<Vec<String>>,
+    stat: Mutex<stat::State>,
 }
 
 impl Db {
@@ -39,6 +40,7 @@ impl Db {
             path: path.to_owned(),
             connection: Mutex::new(connection),
             warnings: Mutex::new(warnings),
+            stat: Mutex::default(),
         })
     }
 

@@ -91,25 +91,45 @@ impl Db {
         })
     }
 
-    /// Notes that a stage was found fresh with these records: they are the last ones now, and are kept longer.
+    /// Notes that stages were found fresh with these records: they are the last ones now, and are kept longer. That costs
+    /// a write only where it says something new.
     pub fn touch<'a>(
         &self,
         records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<(), StoreError> {
+        /// To the hour is enough for an age in days.
+        const RECENT: i64 = 3600;
         self.with(|db| {
-            let transaction = db.transaction()?;
+            let mut due = Vec::new();
             for record in records {
+                let (stage, fingerprint) = (key(&record.stage), record.fingerprint);
+                let noted = db
+                    .prepare_cached(
+                        "SELECT used > ?3 AND use_number =
+                            (SELECT max(use_number) FROM records WHERE stage = ?1)
+                         FROM records WHERE stage = ?1 AND fingerprint = ?2",
+                    )?
+                    .query_row(
+                        params![stage, fingerprint.as_bytes(), now() - RECENT],
+                        |row| row.get::<_, bool>(0),
+                    )
+                    .optional()?;
+                if noted == Some(false) {
+                    due.push((stage, fingerprint));
+                }
+            }
+            if due.is_empty() {
+                return Ok(());
+            }
+            let transaction = db.transaction()?;
+            for (stage, fingerprint) in due {
                 transaction
                     .prepare_cached(
                         "UPDATE records SET used = ?3, use_number =
                             (SELECT max(use_number) + 1 FROM records WHERE stage = ?1)
                          WHERE stage = ?1 AND fingerprint = ?2",
                     )?
-                    .execute(params![
-                        key(&record.stage),
-                        record.fingerprint.as_bytes(),
-                        now()
-                    ])?;
+                    .execute(params![stage, fingerprint.as_bytes(), now()])?;
             }
             transaction.commit()
         })

@@ -142,6 +142,8 @@ fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // a transaction that reads first and then finds that another process wrote could only fail
+    connection.set_transaction_behavior(rusqlite::TransactionBehavior::Immediate);
     if version == 0 {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
         create(&mut connection)?;

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::params;
@@ -39,8 +38,9 @@ struct Entry {
     recorded: i64,
 }
 
+/// What is known in this process: all handles share it.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     /// All entries, read at the first question.
     known: Option<HashMap<Vec<u8>, Entry>>,
     /// Not written yet.
@@ -51,7 +51,6 @@ struct State {
 #[derive(Debug)]
 pub struct StatCache<'a> {
     db: &'a Db,
-    state: Mutex<State>,
     clock: fn() -> i64,
 }
 
@@ -61,7 +60,6 @@ impl Db {
     pub fn stat_cache(&self) -> StatCache<'_> {
         StatCache {
             db: self,
-            state: Mutex::default(),
             clock: wall_clock,
         }
     }
@@ -100,13 +98,13 @@ impl StatCache<'_> {
                 digest: found.digest,
                 recorded,
             };
-            unpoisoned(&self.state).fresh.insert(key.to_vec(), entry);
+            unpoisoned(&self.db.stat).fresh.insert(key.to_vec(), entry);
         }
         Ok(found)
     }
 
     fn entry(&self, key: &[u8]) -> Option<Entry> {
-        let mut state = unpoisoned(&self.state);
+        let mut state = unpoisoned(&self.db.stat);
         if let Some(entry) = state.fresh.get(key) {
             return Some(*entry);
         }
@@ -143,7 +141,7 @@ impl StatCache<'_> {
 
     /// Writes what is new. A failure costs time in the next run, nothing else.
     pub fn flush(&self) {
-        let mut state = unpoisoned(&self.state);
+        let mut state = unpoisoned(&self.db.stat);
         if state.fresh.is_empty() {
             return;
         }

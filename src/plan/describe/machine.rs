@@ -1,0 +1,184 @@
+//! Machines: installing, cloning, reaching them.
+
+use super::super::ingredients::PROVIDER;
+use super::super::inputs;
+use super::Sheet;
+use crate::model::{
+    Boot, Checksum, Clone, Disk, Hardware, IsoBase, IsoSource, Kickstart, Layout, Login, MediaFile,
+    MediaVia, Name, Nic, Size, Ssh,
+};
+
+/// What an SSH login is for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Purpose {
+    /// A way to do something in the guest.
+    Work,
+    /// The login itself is under test.
+    Test,
+}
+
+impl Sheet<'_> {
+    pub(super) fn iso_base(&mut self, iso_base: &IsoBase) {
+        let IsoBase {
+            provider,
+            hardware,
+            iso,
+            kickstart,
+            boot,
+            ssh,
+            shutdown,
+        } = iso_base;
+        self.provider(provider);
+        self.hardware(hardware);
+        self.iso(iso);
+        if let Some(kickstart) = kickstart {
+            self.kickstart(kickstart);
+        }
+        self.boot(boot);
+        self.ssh(ssh, Purpose::Work);
+        self.optional("shutdown", shutdown.as_ref());
+    }
+
+    pub(super) fn clone_stage(&mut self, clone: &Clone) {
+        let Clone { hardware, ssh } = clone;
+        self.hardware(hardware);
+        self.ssh(ssh, Purpose::Work);
+    }
+
+    /// The machine's later stages depend on the provider through the artifact of the one that installed it.
+    pub(super) fn provider(&mut self, name: &Name) {
+        self.add("provider", name.to_string());
+        for (part, value) in self.facts.identities.get(name).into_iter().flatten() {
+            self.add(format!("{PROVIDER}{part}"), value);
+        }
+    }
+
+    pub(super) fn iso(&mut self, iso: &IsoSource) {
+        let IsoSource { urls, checksum } = iso;
+        if let Some(checksum) = checksum {
+            self.add("iso checksum", checksum.to_string());
+        }
+        // a checksum says what the content is, wherever it comes from
+        if !matches!(checksum, Some(Checksum::Hex { .. })) {
+            for (i, url) in urls.iter().enumerate() {
+                self.text(format!("iso url {}", i + 1), url);
+            }
+        }
+        self.files(inputs::of_iso(iso));
+    }
+
+    pub(super) fn kickstart(&mut self, kickstart: &Kickstart) {
+        let Kickstart { files, via, label } = kickstart;
+        for file in files {
+            match file {
+                MediaFile::Text { path, content } => {
+                    self.text(format!("kickstart {path}"), content);
+                }
+                MediaFile::Copy { path, source } => {
+                    self.add(format!("kickstart {path}"), format!("copy of {source}"));
+                }
+            }
+        }
+        self.files(inputs::of_kickstart(Some(kickstart)));
+        let via = match via {
+            MediaVia::Floppy => "floppy",
+            MediaVia::Cd => "cd",
+            MediaVia::Http => "http",
+        };
+        self.add("kickstart via", via);
+        self.add("kickstart label", label);
+    }
+
+    pub(super) fn boot(&mut self, boot: &Boot) {
+        let Boot {
+            wait,
+            wait_text,
+            // a deadline: it is met or the stage fails
+            wait_timeout: _,
+            keys,
+            interval,
+            layout,
+        } = boot;
+        // these are in because a menu that is typed at too late, or too fast, boots something else
+        if let Some(wait) = wait {
+            self.add("boot wait", wait.to_string());
+        }
+        if let Some(pattern) = wait_text {
+            self.add("boot wait text", pattern);
+        }
+        if let Some(interval) = interval {
+            self.add("boot key interval", interval.to_string());
+        }
+        self.text("boot keys", keys);
+        let layout = match layout {
+            Layout::Us => "us",
+            Layout::De => "de",
+            Layout::Fr => "fr",
+            Layout::Gb => "gb",
+        };
+        self.add("boot layout", layout);
+    }
+
+    pub(super) fn ssh(&mut self, ssh: &Ssh, purpose: Purpose) {
+        let Ssh {
+            user,
+            login,
+            port,
+            // a deadline: it is met or the stage fails
+            timeout: _,
+        } = ssh;
+        self.text("ssh user", user);
+        // how the account is proved and where it is reached does not change what is done as it; a wrong one fails
+        if purpose == Purpose::Work {
+            return;
+        }
+        let Login {
+            password,
+            key_file,
+            agent,
+        } = login;
+        self.optional("ssh password", password.as_ref());
+        self.optional("ssh key file", key_file.as_ref());
+        self.flag("ssh agent", *agent);
+        self.add("ssh port", port.to_string());
+    }
+
+    pub(super) fn hardware(&mut self, hardware: &Hardware) {
+        let Hardware {
+            cpus,
+            cores_per_socket,
+            memory,
+            firmware,
+            disks,
+            nics,
+            guest_id,
+            hardware_version,
+        } = hardware;
+        self.add("cpus", cpus.to_string());
+        self.add("cores per socket", cores_per_socket.to_string());
+        self.add("memory", exact(*memory));
+        self.add("firmware", firmware.to_string());
+        for (i, Disk { size, controller }) in disks.iter().enumerate() {
+            self.add(format!("disk {} size", i + 1), exact(*size));
+            self.add(format!("disk {} controller", i + 1), controller.to_string());
+        }
+        for (i, Nic { adapter, network }) in nics.iter().enumerate() {
+            self.add(format!("nic {} adapter", i + 1), adapter.to_string());
+            self.add(format!("nic {} network", i + 1), network);
+        }
+        if let Some(id) = guest_id {
+            self.add("guest id", id);
+        }
+        self.add("hardware version", hardware_version.to_string());
+    }
+}
+
+/// A size without rounding.
+fn exact(size: Size) -> String {
+    let shown = size.to_string();
+    if Size::parse(&shown) == Ok(size) {
+        shown
+    } else {
+        format!("{}B", size.bytes())
+    }
+}
