@@ -275,7 +275,8 @@ pub struct Step {
 pub enum StepAction {
     /// Copies a file or a tree into the guest.
     Upload {
-        /// Relative to the project. A directory without a trailing `/` arrives as `to/NAME`… see `docs/`.
+        /// Relative to the project. The contents of a directory arrive in `to`; a file arrives as `to`, or in it if `to`
+        /// ends with `/`.
         source: String,
         /// In the guest.
         to: Text,

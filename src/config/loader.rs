@@ -1,0 +1,141 @@
+//! What all of loading shares: the files read so far, the faults found so far, compiled templates.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use crate::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
+
+use crate::model::CheckSet;
+
+use super::template::{Fault, Templates};
+use super::tree::{Node, offset_in_literal};
+use super::{World, checks};
+
+/// A text file that has been read.
+#[derive(Clone)]
+pub(super) struct TextFile {
+    pub(super) id: FileId,
+    pub(super) text: Rc<str>,
+}
+
+/// The state of loading a project.
+pub(super) struct Loader<'w> {
+    pub(super) root: &'w Path,
+    pub(super) world: &'w dyn World,
+    pub(super) templates: Templates,
+    pub(super) sources: RefCell<SourceMap>,
+    faults: RefCell<Diagnostics>,
+    files: RefCell<HashMap<String, Option<TextFile>>>,
+    gossfiles: RefCell<HashMap<String, Rc<CheckSet>>>,
+}
+
+impl<'w> Loader<'w> {
+    pub(super) fn new(root: &'w Path, world: &'w dyn World) -> Self {
+        Self {
+            root,
+            world,
+            templates: Templates::default(),
+            sources: RefCell::default(),
+            faults: RefCell::default(),
+            files: RefCell::default(),
+            gossfiles: RefCell::default(),
+        }
+    }
+
+    pub(super) fn push(&self, fault: Diagnostic) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// Runs what collects faults itself.
+    pub(super) fn with_faults(&self, collect: impl FnOnce(&mut Diagnostics)) {
+        collect(&mut self.faults.borrow_mut());
+    }
+
+    pub(super) fn add_source(&self, name: &str, text: &str) -> FileId {
+        self.sources.borrow_mut().add(name, text)
+    }
+
+    /// Reads a file of the project, once; `Ok(None)`: it is not text.
+    pub(super) fn text_file(&self, path: &str) -> io::Result<Option<TextFile>> {
+        if let Some(known) = self.files.borrow().get(path) {
+            return Ok(known.clone());
+        }
+        let bytes = self.world.read(&self.root.join(path))?;
+        let file = String::from_utf8(bytes).ok().map(|text| TextFile {
+            id: self.add_source(path, &text),
+            text: text.into(),
+        });
+        self.files
+            .borrow_mut()
+            .insert(path.to_owned(), file.clone());
+        Ok(file)
+    }
+
+    /// The checks of a gossfile, read once.
+    pub(super) fn gossfile(&self, path: &str, file: &TextFile) -> Rc<CheckSet> {
+        if let Some(known) = self.gossfiles.borrow().get(path) {
+            return Rc::clone(known);
+        }
+        let checks = Rc::new(checks::read_gossfile(
+            file.id,
+            &file.text,
+            &mut self.faults.borrow_mut(),
+        ));
+        self.gossfiles
+            .borrow_mut()
+            .insert(path.to_owned(), Rc::clone(&checks));
+        checks
+    }
+
+    /// Takes the faults of a template, placed where `node` is written. Those without a code follow from others.
+    pub(super) fn template_faults(&self, node: &Node, faults: &[Fault]) {
+        for fault in faults.iter().filter(|fault| !fault.code.is_empty()) {
+            self.push(self.template_fault(node, fault));
+        }
+    }
+
+    /// The fault of a template, placed in the file that the string `node` is written in.
+    fn template_fault(&self, node: &Node, fault: &Fault) -> Diagnostic {
+        let sources = self.sources.borrow();
+        let raw = sources.text(node.span);
+        let place = |at| node.span.start + offset_in_literal(raw, at);
+        let end = place(fault.range.end).max(place(fault.range.start));
+        let span = Span::new(node.span.file, place(fault.range.start)..end);
+        fault.at(span)
+    }
+
+    /// `file:line` of a span.
+    pub(super) fn place(&self, span: Span) -> String {
+        self.sources.borrow().place(span)
+    }
+
+    /// All faults, with the texts that they point into.
+    pub(super) fn finish(self) -> Diagnostics {
+        let mut faults = self.faults.into_inner();
+        faults.sources = std::sync::Arc::new(self.sources.into_inner());
+        faults.sort();
+        faults
+    }
+}
+
+impl Fault {
+    /// The fault as a diagnostic at `span`.
+    pub(super) fn at(&self, span: Span) -> Diagnostic {
+        let mut diagnostic = Diagnostic::error(self.code, self.message.clone()).label(span, "");
+        diagnostic.help.clone_from(&self.help);
+        diagnostic
+    }
+}
+
+/// The fault of a file that could not be read.
+pub(super) fn unreadable(what: &str, path: &str, error: &io::Error, span: Span) -> Diagnostic {
+    let why = if error.kind() == io::ErrorKind::NotFound {
+        "does not exist".to_owned()
+    } else {
+        format!("cannot be read: {error}")
+    };
+    Diagnostic::error("missing-file", format!("{what} `{path}` {why}")).label(span, "")
+}

@@ -1,0 +1,73 @@
+//! Faults between stages: two that write the same thing.
+
+use std::collections::BTreeMap;
+
+use crate::config::loader::Loader;
+use crate::diag::{Diagnostic, Span};
+use crate::model::{Stage, StageKey, StageKind};
+
+use super::stage::Lowering;
+
+/// Reports outputs and appliances that two stages, or one at two axis values, would write.
+pub(super) fn check(loader: &Loader<'_>, lowering: &Lowering<'_>) {
+    let stages = lowering.stages.borrow();
+    let mut writers: BTreeMap<String, StageKey> = BTreeMap::new();
+    for stage in stages.iter() {
+        for (path, setting) in written(stage) {
+            match writers.get(&path) {
+                Some(first) => {
+                    let span = place(lowering, stage, setting);
+                    loader.push(clash(first, stage, &path, span));
+                }
+                None => {
+                    writers.insert(path, stage.key.clone());
+                }
+            }
+        }
+    }
+}
+
+/// What a stage writes, with the setting that says so.
+fn written(stage: &Stage) -> Vec<(String, &'static str)> {
+    match &stage.kind {
+        StageKind::Command(command) => command
+            .outputs
+            .values()
+            .map(|path| (path.clone(), "outputs"))
+            .collect(),
+        StageKind::PackOva(pack) => vec![(format!("output/{0}/{0}.ova", pack.name), "name")],
+        _ => Vec::new(),
+    }
+}
+
+fn place(lowering: &Lowering<'_>, stage: &Stage, setting: &str) -> Span {
+    match lowering.decl(&stage.key.name) {
+        Some(decl) => decl.table.get(setting).map_or(decl.span, |node| node.span),
+        None => unreachable_span(lowering),
+    }
+}
+
+/// Every lowered stage has a declaration; the first one's place stands in should that ever not hold.
+fn unreachable_span(lowering: &Lowering<'_>) -> Span {
+    lowering.decls[0].span
+}
+
+fn clash(first: &StageKey, second: &Stage, path: &str, span: Span) -> Diagnostic {
+    let second = &second.key;
+    let fault = Diagnostic::error(
+        "duplicate-output",
+        format!("`{first}` and `{second}` both write `{path}`"),
+    )
+    .label(span, "");
+    if first.name != second.name {
+        return fault;
+    }
+    let axes = first
+        .axes
+        .iter()
+        .filter(|(axis, value)| second.axes.get(*axis) != Some(value));
+    let names: Vec<String> = axes
+        .map(|(axis, _)| format!("{{{{ axis.{axis} }}}}"))
+        .collect();
+    fault.help(format!("put `{}` into it", names.join("-")))
+}

@@ -1,0 +1,18 @@
+//! What the file means: a [`Project`] with all stages at all values of their axes.
+//!
+//! Every stage is lowered after the one it comes `from`, because hardware, login and shut-down command are inherited along
+//! that line. A cycle ends the line here; the graph of the plan is what reports it.
+
+mod command;
+mod cross;
+mod decl;
+mod explain;
+mod machine;
+mod media;
+mod pack;
+mod project;
+mod site;
+mod stage;
+mod steps;
+
+pub(super) use project::file;

@@ -1,0 +1,4 @@
+//! Loading, seen from outside.
+
+mod repository;
+mod support;
