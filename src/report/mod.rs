@@ -4,19 +4,30 @@
 //! prints binary, or escape sequences, changes nothing but its own line.
 
 mod clean;
+mod explain;
+mod graph;
 mod json;
 mod live;
 mod plain;
+mod plan;
 mod screen;
 mod style;
 mod summary;
+mod tables;
 mod terminal;
 mod words;
 
+pub use explain::{Explanation, explain_json, explain_text};
+pub use graph::GraphView;
 pub use json::{Clock, Json};
 pub use plain::Plain;
+pub use plan::{plan_json, plan_text};
 pub use screen::Measure;
 pub use style::{ColourChoice, Env, OutputChoice, OutputKind, Paint};
+pub use tables::{
+    Detail, DryRun, Finding, Health, VariableRow, cache_text, doctor_json, doctor_text, gc_text,
+    runs_json, runs_text, vars_json, vars_text, verify_text,
+};
 pub use terminal::{Monotonic, Terminal, TerminalOptions, Verbosity};
 
 #[cfg(test)]

@@ -164,16 +164,7 @@ impl State {
                 run: _,
                 targets,
                 total,
-            } => {
-                self.total = total;
-                self.started = now;
-                self.footer = self.new_bar();
-                let what = format!("{}: {}", targets.join(", "), count(total, "stage"));
-                self.above(&format!(
-                    "{} {what}\n",
-                    self.paint.tone(Tone::Bold, "forge run")
-                ));
-            }
+            } => self.start(&targets, total, now),
             Event::StageCached {
                 stage,
                 early_cutoff,
@@ -192,15 +183,11 @@ impl State {
                 expected,
                 attempt,
             } => {
-                self.say(
-                    Tone::Active,
-                    "run",
-                    &stage,
-                    &started(&reasons, expected, attempt),
-                );
+                let why = started(&reasons, expected, attempt);
+                self.say(Tone::Active, "run", &stage, &why);
                 let bar = self.new_bar();
-                self.running
-                    .insert(stage.clone(), (Live::new(stage, now, expected), bar));
+                let live = Live::new(stage.clone(), now, expected);
+                self.running.insert(stage, (live, bar));
             }
             Event::Step { stage, text } => {
                 if let Some((live, _)) = self.running.get_mut(&stage) {
@@ -225,6 +212,15 @@ impl State {
                 self.above(&format!("\n{}", summary::summary(&run, self.paint)));
             }
         }
+    }
+
+    fn start(&mut self, targets: &[String], total: usize, now: Duration) {
+        self.total = total;
+        self.started = now;
+        self.footer = self.new_bar();
+        let what = format!("{}: {}", targets.join(", "), count(total, "stage"));
+        let head = self.paint.tone(Tone::Bold, "forge run");
+        self.above(&format!("{head} {what}\n"));
     }
 
     fn log(&mut self, stage: &StageKey, line: &str) {

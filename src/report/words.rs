@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
 use crate::model;
 
 /// `1 stage`, `3 stages`.
@@ -39,6 +42,17 @@ pub(super) fn progress(done: u64, total: Option<u64>) -> String {
         Some(total) => format!("{} of {}", size(done), size(total)),
         None => size(done),
     }
+}
+
+/// `2026-11-24 03:41:36`, in `zone`.
+pub(super) fn at(unix: u64, zone: &TimeZone) -> String {
+    let time = i64::try_from(unix)
+        .ok()
+        .and_then(|secs| Timestamp::from_second(secs).ok())
+        .unwrap_or_default();
+    time.to_zoned(zone.clone())
+        .strftime("%Y-%m-%d %H:%M:%S")
+        .to_string()
 }
 
 /// The parts, padded to columns: all but the last one as wide as the widest of its column. `width` measures; lines
@@ -87,6 +101,7 @@ mod tests {
         assert_eq!(whole(Duration::from_millis(400)), "0s");
         assert_eq!(progress(1 << 20, Some(3 << 20)), "1MiB of 3MiB");
         assert_eq!(progress(1 << 20, None), "1MiB");
+        assert_eq!(at(1_795_491_696, &TimeZone::UTC), "2026-11-24 03:41:36");
     }
 
     #[test]

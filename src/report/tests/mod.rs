@@ -1,6 +1,8 @@
 //! Whole outputs, pinned.
 
 mod emulator;
+mod lists;
+mod plans;
 mod sinks;
 mod story;
 mod terminal;
