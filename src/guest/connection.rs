@@ -24,6 +24,7 @@ pub(super) mod code {
     pub(in crate::guest) const FILE: i32 = -16;
     pub(in crate::guest) const AUTHENTICATION_FAILED: i32 = -18;
     pub(in crate::guest) const PUBLICKEY_UNVERIFIED: i32 = -19;
+    pub(in crate::guest) const CHANNEL_FAILURE: i32 = -21;
     pub(in crate::guest) const CHANNEL_CLOSED: i32 = -26;
     pub(in crate::guest) const EAGAIN: i32 = -37;
     pub(in crate::guest) const SOCKET_RECV: i32 = -43;

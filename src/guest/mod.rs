@@ -9,6 +9,7 @@
 //! or agent. This module knows no hypervisor.
 
 mod auth;
+pub mod checks;
 
 mod client;
 mod connection;
@@ -16,6 +17,7 @@ mod error;
 mod exec;
 mod kill;
 mod reboot;
+mod tunnel;
 mod upload;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 mod connect;
 mod exec;
-pub(super) mod sshd;
+pub(in crate::guest) mod sshd;
 mod upload;
 
 use std::time::{Duration, Instant};

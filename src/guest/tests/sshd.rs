@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use crate::guest::SshTarget;
 
 /// OpenSSH's server.
-pub(super) struct Sshd {
-    pub(super) dir: TempDir,
+pub(in crate::guest) struct Sshd {
+    pub(in crate::guest) dir: TempDir,
     addr: SocketAddr,
-    pub(super) options: String,
+    pub(in crate::guest) options: String,
     child: Option<Child>,
 }
 
@@ -25,7 +25,7 @@ impl Drop for Sshd {
 
 impl Sshd {
     /// Keys and a port, but no server yet. `options` are further lines of its configuration.
-    pub(super) fn prepare(options: &str) -> Self {
+    pub(in crate::guest) fn prepare(options: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for name in ["host", "user"] {
             keygen(&dir.path().join(name), "");
@@ -43,18 +43,18 @@ impl Sshd {
         }
     }
 
-    pub(super) fn start() -> Self {
+    pub(in crate::guest) fn start() -> Self {
         Self::start_with("")
     }
 
-    pub(super) fn start_with(options: &str) -> Self {
+    pub(in crate::guest) fn start_with(options: &str) -> Self {
         let mut sshd = Self::prepare(options);
         sshd.launch();
         sshd
     }
 
     /// Starts the server and returns when it listens.
-    pub(super) fn launch(&mut self) {
+    pub(in crate::guest) fn launch(&mut self) {
         let dir = self.dir.path();
         let config = dir.join("config");
         let text = format!(
@@ -82,7 +82,7 @@ impl Sshd {
         self.child = Some(child);
     }
 
-    pub(super) fn stop(&mut self) {
+    pub(in crate::guest) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -90,7 +90,7 @@ impl Sshd {
     }
 
     /// How the test gets in.
-    pub(super) fn target(&self) -> SshTarget {
+    pub(in crate::guest) fn target(&self) -> SshTarget {
         SshTarget {
             addr: self.addr,
             user: user(),
@@ -102,7 +102,7 @@ impl Sshd {
 }
 
 /// Makes an ed25519 key pair.
-pub(super) fn keygen(path: &Path, passphrase: &str) {
+pub(in crate::guest) fn keygen(path: &Path, passphrase: &str) {
     let status = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", passphrase, "-f"])
         .arg(path)
@@ -112,13 +112,13 @@ pub(super) fn keygen(path: &Path, passphrase: &str) {
 }
 
 /// A loopback port on which nobody listens now.
-pub(super) fn free_port() -> SocketAddr {
+pub(in crate::guest) fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap()
 }
 
 /// The name of the current user.
-pub(super) fn user() -> String {
+pub(in crate::guest) fn user() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
