@@ -7,6 +7,7 @@
 //! What is read may be hostile: sizes, offsets and names are checked before they are used, and nothing here panics.
 
 pub mod fat;
+pub mod iso;
 pub mod ova;
 pub mod ovf;
 
