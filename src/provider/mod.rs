@@ -5,6 +5,8 @@
 //!
 //! Stages never ask which provider they have: what differs is data in the specification.
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod qemu;
 
 use std::net::SocketAddr;

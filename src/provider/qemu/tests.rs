@@ -108,3 +108,162 @@ fn the_forwarded_port_is_found() {
     );
     assert_eq!(forwarded(text, 2222), None);
 }
+
+/// The project's own install ISO, built when it is missing or older than its sources.
+fn mini_iso() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let iso = root.join("target/test-media/mini.iso");
+    let sources = root.join("scripts/mini-iso");
+    let _lock = loop {
+        match crate::sys::FileLock::try_acquire(&iso.with_extension("lock"), "a test") {
+            Ok(lock) => break lock,
+            Err(_) => std::thread::sleep(std::time::Duration::from_millis(50)),
+        }
+    };
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    let newest = walkdir::WalkDir::new(&sources)
+        .into_iter()
+        .filter_map(|entry| changed(entry.unwrap().path()))
+        .max();
+    if changed(&iso) < newest {
+        let made = iso.with_extension("new");
+        let output = std::process::Command::new(sources.join("build.sh"))
+            .arg(&made)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        std::fs::rename(&made, &iso).unwrap();
+    }
+    iso
+}
+
+#[tokio::test]
+async fn vm_boot_lines_are_typed_at_a_boot_loader_and_read_back() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
+    spec.cds = vec![mini_iso()];
+    let mut machine = bench.launch(spec).await.unwrap();
+    shows(&mut machine, "Install Forge Mini").await;
+    let line = " text ks=http://10.0.2.2:8080/a_b/KS.cfg?x=[1]&y={2}";
+    let keys = |text: String| crate::model::Keys::parse(&text).unwrap();
+    machine
+        .type_keys(&keys(format!("<tab>{line}")), &Default::default())
+        .await
+        .unwrap();
+    let shown = machine.screen().await.unwrap().text.unwrap();
+    assert!(
+        shown.replace('\n', "").contains(&format!("quiet{line}")),
+        "{shown}"
+    );
+    machine
+        .type_keys(&keys("<esc><esc>linux single".into()), &Default::default())
+        .await
+        .unwrap();
+    let shown = machine.screen().await.unwrap().text.unwrap();
+    assert!(shown.contains("boot: linux single"), "{shown}");
+    machine.finish().await.unwrap();
+}
+
+const KICKSTART: &str = "rootpw --plaintext forge\nnetwork --bootproto=dhcp --hostname=vm\nzerombr\nclearpart --all\n\
+    part / --fstype=ext4 --grow\n%packages\nbash\n%end\nreboot\n";
+
+/// Waits until the serial console has said `text`.
+async fn says(machine: &mut Box<dyn Machine>, text: &str) {
+    let log = machine.serial_log().unwrap().to_owned();
+    for _ in 0..6000 {
+        let said = std::fs::read(&log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said);
+        if said.contains(text) {
+            return;
+        }
+        assert!(!said.contains("FAILED") && machine.is_on(), "{said}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the serial console never said `{text}`");
+}
+
+async fn has_ssh(machine: &mut Box<dyn Machine>) {
+    use tokio::io::AsyncReadExt as _;
+    let address = machine.ssh_address(Duration::from_secs(1)).await.unwrap();
+    for _ in 0..100 {
+        let mut banner = [0; 4];
+        let read = async {
+            let mut stream = tokio::net::TcpStream::connect(address).await?;
+            stream.read_exact(&mut banner).await
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_millis(500), read).await;
+        if &banner == b"SSH-" {
+            return;
+        }
+    }
+    panic!("no ssh at {address}");
+}
+
+/// Installs from the CD and leaves the running system.
+async fn installs(bench: &Bench, hardware: Hardware) -> Box<dyn Machine> {
+    let mut spec = bench.spec(hardware.clone());
+    spec.cds = vec![mini_iso()];
+    let floppy = bench.dir.path().join("floppy.img");
+    let files = [("ks.cfg".to_owned(), KICKSTART.as_bytes().to_vec())];
+    std::fs::write(
+        &floppy,
+        crate::image::fat::floppy("OEMDRV", &files).unwrap(),
+    )
+    .unwrap();
+    spec.floppy = Some(floppy);
+    let mut machine = bench.launch(spec).await.unwrap();
+    if hardware.firmware == Firmware::Bios {
+        shows(&mut machine, "Install Forge Mini").await;
+        let keys = crate::model::Keys::parse("<tab> ks=hd:fd0:/ks.cfg<enter>").unwrap();
+        machine.type_keys(&keys, &Default::default()).await.unwrap();
+    }
+    says(&mut machine, "INSTALL COMPLETE").await;
+    says(&mut machine, "BOOTED").await;
+    has_ssh(&mut machine).await;
+    machine
+}
+
+fn mini(controller: Controller, adapter: NicAdapter, firmware: Firmware) -> Hardware {
+    let mut hardware = hardware(controller, adapter);
+    hardware.firmware = firmware;
+    hardware.memory = Size::from_mib(512);
+    hardware.disks[0].size = Size::from_mib(1024);
+    hardware
+}
+
+#[tokio::test]
+async fn vm_a_bios_guest_is_installed_and_goes_on_as_a_layer() {
+    let bench = Bench::new();
+    let hardware = mini(Controller::Pvscsi, NicAdapter::Vmxnet3, Firmware::Bios);
+    let mut machine = installs(&bench, hardware.clone()).await;
+    machine.power_button().await.unwrap();
+    machine.wait_off(Duration::from_secs(60)).await.unwrap();
+    let rest = machine.finish().await.unwrap();
+
+    let store = bench.dir.path().join("a store, with odd \"names\"");
+    std::fs::create_dir(&store).unwrap();
+    let layer = store.join("base");
+    std::fs::rename(&rest.disks[0].path, &layer).unwrap();
+    std::fs::remove_dir_all(bench.dir.path().join("work")).unwrap();
+    let mut spec = bench.spec(hardware.clone());
+    spec.disks[0] = DiskSource::Over {
+        layers: vec![layer],
+        size: hardware.disks[0].size,
+    };
+    let mut machine = bench.launch(spec).await.unwrap();
+    says(&mut machine, "BOOTED").await;
+    has_ssh(&mut machine).await;
+    machine.power_button().await.unwrap();
+    machine.wait_off(Duration::from_secs(60)).await.unwrap();
+    let rest2 = machine.finish().await.unwrap();
+    assert!(rest2.disks[0].size < Size::from_mib(16), "{rest2:?}");
+}
+
+#[tokio::test]
+async fn vm_a_uefi_guest_is_installed_and_keeps_its_variables() {
+    let bench = Bench::new();
+    let hardware = mini(Controller::Sata, NicAdapter::E1000e, Firmware::Efi);
+    let machine = installs(&bench, hardware).await;
+    let rest = machine.finish().await.unwrap();
+    assert!(rest.nvram.unwrap().metadata().unwrap().len() > 100_000);
+}
