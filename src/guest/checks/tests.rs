@@ -37,14 +37,18 @@ fn all_pass(results: &[String]) {
     assert!(others.is_empty() && !results.is_empty(), "{others:#?}");
 }
 
+fn sample(dir: &std::path::Path) {
+    std::fs::write(dir.join("it's"), "one\ntwo\n").unwrap();
+    std::fs::set_permissions(dir.join("it's"), Permissions::from_mode(0o640)).unwrap();
+    symlink("it's", dir.join("link")).unwrap();
+}
+
 #[tokio::test]
 async fn files() {
     let sshd = Sshd::start();
     let guest = guest(&sshd).await;
     let dir = sshd.dir.path();
-    std::fs::write(dir.join("it's"), "one\ntwo\n").unwrap();
-    std::fs::set_permissions(dir.join("it's"), Permissions::from_mode(0o640)).unwrap();
-    symlink("it's", dir.join("link")).unwrap();
+    sample(dir);
     let at = dir.display();
     let owner = user();
     all_pass(
@@ -78,6 +82,16 @@ file:
         .filter(|line| line != "none mode skip")
         .collect::<Vec<_>>(),
     );
+}
+
+#[tokio::test]
+async fn files_that_are_otherwise() {
+    let sshd = Sshd::start();
+    let guest = guest(&sshd).await;
+    let dir = sshd.dir.path();
+    sample(dir);
+    let at = dir.display();
+    let owner = user();
     let wrong = format!(
         r#"
 file:

@@ -76,6 +76,83 @@ async fn a_wrong_key_and_a_wrong_password_are_refused_logins() {
 }
 
 #[tokio::test]
+async fn passwords_are_taken_directly_and_by_keyboard_interactive() {
+    if !sshd::privileged() {
+        return;
+    }
+    for options in [
+        "PasswordAuthentication yes",
+        "UsePAM yes\nPasswordAuthentication no\nKbdInteractiveAuthentication yes",
+    ] {
+        let mut sshd = Sshd::prepare(options);
+        sshd.own_shadow = true;
+        sshd.launch();
+        let mut target = sshd.target();
+        target.key_file = None;
+        target.password = Some(Secret::new(sshd::PASSWORD));
+        let guest = connect(&target).await.unwrap();
+        assert_eq!(sh(&guest, "echo in").await.stdout, b"in\n");
+        target.password = Some(Secret::new("wrong"));
+        let cancel = Cancel::new();
+        let error = Guest::connect_with(&target, soon(), &cancel, &|_| {}, QUICK).await;
+        assert!(matches!(error, Err(GuestError::Auth { .. })));
+    }
+}
+
+#[tokio::test]
+async fn the_agent_is_asked() {
+    let sshd = Sshd::start();
+    let socket = sshd.dir.path().join("agent");
+    let mut agent = std::process::Command::new("ssh-agent")
+        .args(["-D", "-a"])
+        .arg(&socket)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // it tells its environment once it listens
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(agent.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    // the agent's place is an environment variable, which only another process can have
+    let child = |key: Option<&std::path::Path>| {
+        if let Some(key) = key {
+            let add = std::process::Command::new("ssh-add")
+                .arg("-q")
+                .arg(key)
+                .env("SSH_AUTH_SOCK", &socket)
+                .status();
+            assert!(add.unwrap().success());
+        }
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "guest::tests::connect::by_agent", "--ignored"])
+            .env("SSH_AUTH_SOCK", &socket)
+            .env("FORGE_TEST_ADDR", sshd.target().addr.to_string())
+            .output();
+        output.unwrap().status.success()
+    };
+    let without = child(None);
+    let with = child(Some(&sshd.dir.path().join("user")));
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(!without && with);
+}
+
+#[tokio::test]
+#[ignore = "run by `the_agent_is_asked`, in the agent's environment"]
+async fn by_agent() {
+    let target = SshTarget {
+        addr: std::env::var("FORGE_TEST_ADDR").unwrap().parse().unwrap(),
+        user: sshd::user(),
+        password: None,
+        key_file: None,
+        agent: true,
+    };
+    let cancel = Cancel::new();
+    let guest = Guest::connect_with(&target, soon(), &cancel, &|_| {}, QUICK).await;
+    assert_eq!(sh(&guest.unwrap(), "echo in").await.stdout, b"in\n");
+}
+
+#[tokio::test]
 async fn a_login_without_any_proof_says_what_the_server_takes() {
     let sshd = Sshd::start_with("PasswordAuthentication no\nKbdInteractiveAuthentication no");
     let mut target = sshd.target();

@@ -1,6 +1,7 @@
 //! Tests against a real SSH server on this machine.
 
 mod connect;
+mod dropbear;
 mod exec;
 pub(in crate::guest) mod sshd;
 mod upload;

@@ -14,6 +14,8 @@ pub(in crate::guest) struct Sshd {
     pub(in crate::guest) dir: TempDir,
     addr: SocketAddr,
     pub(in crate::guest) options: String,
+    /// Whether it sees a shadow file of its own, in which the user's password is [`PASSWORD`]; takes root.
+    pub(in crate::guest) own_shadow: bool,
     child: Option<Child>,
 }
 
@@ -31,7 +33,7 @@ impl Sshd {
             keygen(&dir.path().join(name), "");
         }
         std::fs::copy(dir.path().join("user.pub"), dir.path().join("authorized")).unwrap();
-        if rustix::process::geteuid().is_root() {
+        if privileged() {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
         let addr = free_port();
@@ -39,6 +41,7 @@ impl Sshd {
             dir,
             addr,
             options: options.to_owned(),
+            own_shadow: false,
             child: None,
         }
     }
@@ -58,7 +61,7 @@ impl Sshd {
         let dir = self.dir.path();
         let config = dir.join("config");
         let text = format!(
-            "{}\nListenAddress {}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile none\nStrictModes no\nUsePAM no\n\
+            "{}\nListenAddress {}\nHostKey {host}\nAuthorizedKeysFile {keys}\nPidFile none\nStrictModes no\n\
              PermitRootLogin yes\nMaxStartups 100\nSetEnv HOME={home}\nSubsystem sftp internal-sftp\n",
             self.options,
             self.addr,
@@ -67,9 +70,24 @@ impl Sshd {
             home = dir.display(),
         );
         std::fs::write(&config, text).unwrap();
-        let mut child = Command::new(program("sshd"))
-            .args(["-D", "-e", "-f"])
-            .arg(&config)
+        let sshd = format!(
+            "exec {} -D -e -f {}",
+            program("sshd").display(),
+            config.display()
+        );
+        let mut command = if self.own_shadow {
+            let shadow = dir.join("shadow");
+            std::fs::write(&shadow, self::shadow()).unwrap();
+            let mount = format!("mount --bind {} /etc/shadow && {sshd}", shadow.display());
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", &mount]);
+            command
+        } else {
+            let mut command = Command::new("sh");
+            command.args(["-c", &sshd]);
+            command
+        };
+        let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -99,6 +117,20 @@ impl Sshd {
             agent: false,
         }
     }
+}
+
+/// The user's password in [`shadow`].
+pub(in crate::guest) const PASSWORD: &str = "open sesame";
+
+/// A shadow file with the current user alone.
+pub(in crate::guest) fn shadow() -> String {
+    let hash = "$6$forgetest$xbOnHsYg.CI64pnADgPWYuovUXX00cm/gbEt3Ql8/gmFSTqACaWDRybEoH5mj6xG1i8uWNfpCte5oEteFYut30";
+    format!("{}:{hash}:19000:0:99999:7:::\n", user())
+}
+
+/// Whether files can be mounted over others, for one process alone.
+pub(in crate::guest) fn privileged() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Makes an ed25519 key pair.

@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-fn sample(dir: &Path) {
+pub(super) fn sample(dir: &Path) {
     std::fs::create_dir_all(dir.join("sub/empty")).unwrap();
     std::fs::write(dir.join("sub/grüße 'n' $x.txt"), "hello").unwrap();
     std::fs::write(dir.join("run.sh"), "#!/bin/sh\necho ran\n").unwrap();
@@ -14,7 +14,7 @@ fn sample(dir: &Path) {
     std::fs::write(dir.join("big"), vec![7; 5_000_000]).unwrap();
 }
 
-fn check_sample(to: &Path) {
+pub(super) fn check_sample(to: &Path) {
     let mode = |path: &str| to.join(path).metadata().unwrap().mode() & 0o7777;
     assert_eq!(
         std::fs::read(to.join("sub/grüße 'n' $x.txt")).unwrap(),
@@ -136,15 +136,11 @@ async fn what_cannot_be_read_here_or_written_there_is_told() {
 async fn a_file_that_shrinks_while_it_is_sent_does_not_arrive_cut_short() {
     let sshd = Sshd::start();
     let guest = guest(&sshd).await;
-    let dir = sshd.dir.path();
-    // the kernel says 4096 bytes for this file, and reading gives fewer
-    let error = upload(
-        &guest,
-        Path::new("/sys/kernel/mm/transparent_hugepage/enabled"),
-        "x",
-    )
-    .await;
-    let _ = dir;
-    let error = error.unwrap_err();
-    assert!(error.to_string().contains("has become shorter"), "{error}");
+    let to = sshd.dir.path().join("to");
+    // the kernel says 4096 bytes for this file, and reading it gives fewer
+    let source = Path::new("/sys/devices/system/cpu/online");
+    let error = upload(&guest, source, to.to_str().unwrap()).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("has become shorter"), "{text}");
+    assert!(!to.exists());
 }
