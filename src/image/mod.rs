@@ -6,11 +6,12 @@
 //!
 //! What is read may be hostile: sizes, offsets and names are checked before they are used, and nothing here panics.
 
+pub mod disk;
 pub mod fat;
 pub mod iso;
 pub mod ova;
 pub mod ovf;
-
+pub mod qcow2;
 pub mod raw;
 pub mod source;
 pub mod vmdk;
