@@ -1,7 +1,7 @@
 //! Reading, hashing and copying content.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek as _, SeekFrom, Write};
 use std::path::Path;
 
 use sha2::Digest as _;
@@ -67,48 +67,75 @@ pub(super) fn executable(meta: &Metadata) -> bool {
     }
 }
 
-/// Copies `from` to the new file `to`: a reflink where the file system can, else the data, holes left as holes.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies `from` to the new file `to`, and hashes the copy: a reflink where the file system can, else the data, holes left
+/// as holes.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<FileDigest> {
     let source = File::open(from)?;
+    let meta = source.metadata()?;
     let mut target = OpenOptions::new().write(true).create_new(true).open(to)?;
     if reflink(&source, &target) {
-        return Ok(());
+        let found = hash(to)?;
+        return Ok(FileDigest {
+            executable: executable(&meta),
+            ..found
+        });
     }
-    let size = source.metadata()?.len();
-    target.set_len(size)?;
-    let mut at = 0;
-    let mut buffer = buffer(size);
-    while let Some((start, end)) = next_data(&source, at, size)? {
-        copy_range(&source, &mut target, start, end, &mut buffer)?;
-        at = end;
+    let mut pass = Pass {
+        hasher: sha2::Sha256::new(),
+        buffer: buffer(meta.len()),
+        at: 0,
+    };
+    target.set_len(meta.len())?;
+    while let Some((start, end)) = next_data(&source, pass.at, meta.len())? {
+        pass.skip(start);
+        pass.copy(&source, &mut target, end)?;
     }
-    Ok(())
+    pass.skip(meta.len());
+    Ok(FileDigest {
+        digest: Digest::from_bytes(pass.hasher.finalize().into()),
+        size: meta.len(),
+        executable: executable(&meta),
+    })
 }
 
-fn copy_range(
-    source: &File,
-    target: &mut File,
-    start: u64,
-    end: u64,
-    buffer: &mut [u8],
-) -> io::Result<()> {
-    use std::io::{Seek as _, SeekFrom};
-    let mut reader = source;
-    reader.seek(SeekFrom::Start(start))?;
-    target.seek(SeekFrom::Start(start))?;
-    let mut left = end - start;
-    while left > 0 {
-        let want = usize::try_from(left).unwrap_or(buffer.len());
-        let want = want.min(buffer.len());
-        let got = reader.read(&mut buffer[..want])?;
-        if got == 0 {
-            // the file became shorter while it was read: the digest, taken of the copy, tells
-            break;
+/// One pass over a file that is copied and hashed.
+struct Pass {
+    hasher: sha2::Sha256,
+    buffer: Vec<u8>,
+    at: u64,
+}
+
+impl Pass {
+    /// Hashes the zeros of a hole.
+    fn skip(&mut self, to: u64) {
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        while self.at < to {
+            let len = (to - self.at).min(ZEROS.len() as u64);
+            self.hasher
+                .update(&ZEROS[..usize::try_from(len).unwrap_or(0)]);
+            self.at += len;
         }
-        target.write_all(&buffer[..got])?;
-        left -= got as u64;
     }
-    Ok(())
+
+    fn copy(&mut self, mut source: &File, target: &mut File, end: u64) -> io::Result<()> {
+        source.seek(SeekFrom::Start(self.at))?;
+        target.seek(SeekFrom::Start(self.at))?;
+        while self.at < end {
+            let want = (end - self.at).min(self.buffer.len() as u64);
+            let want = usize::try_from(want).unwrap_or(self.buffer.len());
+            let got = source.read(&mut self.buffer[..want])?;
+            if got == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the file became shorter while it was read",
+                ));
+            }
+            self.hasher.update(&self.buffer[..got]);
+            target.write_all(&self.buffer[..got])?;
+            self.at += got as u64;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -147,7 +174,7 @@ fn next_data(_file: &File, at: u64, size: u64) -> io::Result<Option<(u64, u64)>>
     Ok((at < size).then_some((at, size)))
 }
 
-/// Makes a file's content durable, and then its name.
+/// Makes the names in a directory durable.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }

@@ -74,6 +74,9 @@ impl StoreError {
                 "repair or remove {}",
                 root.join(".forge").display()
             )),
+            Self::Database { source, .. } if is_damage(source) => {
+                Some("run it again: the damaged file will be set aside".to_owned())
+            }
             Self::Io { .. } | Self::Database { .. } => None,
         }
     }
@@ -97,4 +100,13 @@ fn holders(holders: &[Holder]) -> String {
     } else {
         shown.join(", ")
     }
+}
+
+/// Whether the file itself is bad, rather than the question or the moment.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
 }

@@ -1,7 +1,8 @@
 //! Collection: removing what nobody needs.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::error::at;
@@ -14,7 +15,9 @@ use crate::sys;
 pub struct GcReport {
     /// Removed objects, by digest.
     pub removed: Vec<(Digest, u64)>,
-    /// Their bytes.
+    /// Partial downloads and quarantined objects that were removed.
+    pub leftovers: usize,
+    /// The bytes of all that was removed.
     pub freed: u64,
     /// How many objects stay.
     pub kept: usize,
@@ -37,7 +40,8 @@ pub fn keep_set(
         if own.is_some_and(|(path, _)| path == root) {
             continue;
         }
-        let needed = Db::open(&root.join(".forge/forge.db")).and_then(|db| db.all_digests(age));
+        let path = root.join(".forge/forge.db");
+        let needed = Db::open_other(&path).and_then(|db| db.all_digests(age));
         keep.extend(needed.map_err(|source| StoreError::Project {
             root,
             source: Box::new(source),
@@ -92,20 +96,46 @@ impl Store {
         if !dry_run {
             self.drop_dead_aliases();
         }
+        self.drop_leftovers(older_than, dry_run, &mut report);
         Ok(report)
     }
 
     fn drop_dead_aliases(&self) {
-        let Ok(entries) = std::fs::read_dir(self.root().join("aliases")) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let digest = std::fs::read_to_string(entry.path())
+        for path in files_in(&self.root().join("aliases")) {
+            let digest = fs::read_to_string(&path)
                 .ok()
                 .and_then(|text| Digest::parse(text.trim()).ok());
             if digest.is_none_or(|digest| !self.path(&digest).exists()) {
-                let _ = sys::fs::remove(&entry.path());
+                let _ = sys::fs::remove(&path);
             }
         }
     }
+
+    /// Partial downloads and damaged objects that nobody has come back to.
+    fn drop_leftovers(&self, older_than: Option<Duration>, dry_run: bool, report: &mut GcReport) {
+        let now = SystemTime::now();
+        for dir in ["downloads", "quarantine"] {
+            for path in files_in(&self.root().join(dir)) {
+                let Ok(meta) = fs::symlink_metadata(&path) else {
+                    continue;
+                };
+                let changed = meta.modified().unwrap_or(now);
+                let age = now.duration_since(changed).unwrap_or_default();
+                if older_than.is_some_and(|limit| age < limit) {
+                    continue;
+                }
+                if dry_run || sys::fs::remove(&path).is_ok() {
+                    report.leftovers += 1;
+                    report.freed += meta.len();
+                }
+            }
+        }
+    }
+}
+
+fn files_in(dir: &Path) -> Vec<PathBuf> {
+    fs::read_dir(dir).map_or_else(
+        |_| Vec::new(),
+        |entries| entries.flatten().map(|entry| entry.path()).collect(),
+    )
 }

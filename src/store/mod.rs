@@ -12,12 +12,11 @@
 //!   aliases/sha1-abcd…   the SHA-256 of content that users know under another checksum
 //!   staging/ID-N/        work in progress of the forge ID; left over ones go when a store is opened
 //!   quarantine/abcd…     objects whose content was found to be wrong
-//!   projects/ID.json     the projects whose records need objects
+//!   projects/ID          the projects whose records need objects
 //!   downloads/           partial downloads; see `net`
 //! ```
 //!
-//! An object's modification time carries a mark: its nanoseconds are derived from the digest and the size. Any write
-//! to it moves the time on and so breaks the mark, and so does putting it under another name; one `stat` tells. An
+//! An object's modification time carries a mark that any write breaks, so one `stat` tells whether it is intact. An
 //! object without its mark (restored from a backup that cuts times, say) is read once: if its content is right, it gets
 //! the mark back, else it counts as missing.
 //!
@@ -33,8 +32,10 @@ mod content;
 mod db;
 mod error;
 mod gc;
+mod mark;
 mod objects;
 mod projects;
+mod put;
 mod session;
 mod staging;
 mod survey;
@@ -47,7 +48,8 @@ pub use content::FileDigest;
 pub use db::{Db, NewRun, RunEntry, RunOutcome, RunStage, StageOutcome, StatCache, StoredRecords};
 pub use error::StoreError;
 pub use gc::{GcReport, keep_set};
-pub use objects::{ObjectState, ObjectSummary, Place, Put, Store};
+pub use objects::{ObjectState, ObjectSummary, Place, Store};
+pub use put::Put;
 pub use staging::Staging;
 pub use survey::facts;
 pub use verify::{Corrupt, VerifyReport};

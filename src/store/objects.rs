@@ -1,25 +1,17 @@
 //! Content under its digest.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::content::{self, FileDigest};
+use super::content;
 use super::error::at;
+use super::mark::{has_mark, mark};
 use super::session::Session;
 use super::{Staging, StoreError};
-use crate::model::{Artifact, Digest, Size, StoredFile};
+use crate::model::{Artifact, Digest, StoredFile};
 use crate::sys;
-
-/// What becomes of a file that is put into the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Put {
-    /// It becomes the object; nobody may have it open for writing.
-    Move,
-    /// It stays.
-    Copy,
-}
 
 /// How an object is shown at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,85 +169,6 @@ impl Store {
         }
     }
 
-    /// Puts a file's content into the store.
-    pub fn put_file(&self, path: &Path, put: Put) -> Result<StoredFile, StoreError> {
-        match put {
-            Put::Move => {
-                let found = content::hash(path).map_err(at(path))?;
-                self.put_hashed(path, &found.digest, put)
-            }
-            Put::Copy => {
-                let temporary = self.copy_in(path)?;
-                // of the copy: the file may change while it is copied
-                let found = content::hash(&temporary).map_err(at(&temporary))?;
-                let executable = fs::metadata(path).is_ok_and(|m| content::executable(&m));
-                self.settle(
-                    &temporary,
-                    FileDigest {
-                        executable,
-                        ..found
-                    },
-                )
-            }
-        }
-    }
-
-    /// Puts a file whose digest the caller took while writing it; it is not read again.
-    pub fn put_hashed(
-        &self,
-        path: &Path,
-        digest: &Digest,
-        put: Put,
-    ) -> Result<StoredFile, StoreError> {
-        let meta = fs::metadata(path).map_err(at(path))?;
-        let found = FileDigest {
-            digest: *digest,
-            size: meta.len(),
-            executable: content::executable(&meta),
-        };
-        if self.contains(digest) {
-            if put == Put::Move {
-                sys::fs::remove(path).map_err(at(path))?;
-            }
-            self.touch(digest);
-            return Ok(stored(&found));
-        }
-        if put == Put::Copy {
-            let temporary = self.copy_in(path)?;
-            return self.settle(&temporary, found);
-        }
-        // a rename onto the store's file system first, where it is settled under a name that clean-up knows
-        let temporary = self.session.staging_path();
-        match fs::rename(path, &temporary) {
-            Ok(()) => self.settle(&temporary, found),
-            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
-                let temporary = self.copy_in(path)?;
-                let stored = self.settle(&temporary, found)?;
-                sys::fs::remove(path).map_err(at(path))?;
-                Ok(stored)
-            }
-            Err(e) => Err(at(path)(e)),
-        }
-    }
-
-    /// Puts `bytes` into the store.
-    pub fn put_bytes(&self, bytes: &[u8]) -> Result<StoredFile, StoreError> {
-        let found = FileDigest {
-            digest: Digest::of(bytes),
-            size: bytes.len() as u64,
-            executable: false,
-        };
-        if self.contains(&found.digest) {
-            self.touch(&found.digest);
-            return Ok(stored(&found));
-        }
-        let temporary = self.session.staging_path();
-        File::create_new(&temporary)
-            .and_then(|mut file| file.write_all(bytes))
-            .map_err(at(&temporary))?;
-        self.settle(&temporary, found)
-    }
-
     /// A directory for work in progress on the store's file system.
     pub fn staging(&self) -> Result<Staging, StoreError> {
         let path = self.session.staging_path();
@@ -325,49 +238,6 @@ impl Store {
         Ok(files)
     }
 
-    fn copy_in(&self, path: &Path) -> Result<PathBuf, StoreError> {
-        let temporary = self.session.staging_path();
-        match content::copy(path, &temporary) {
-            Ok(()) => Ok(temporary),
-            Err(e) => {
-                let _ = sys::fs::remove(&temporary);
-                Err(at(path)(e))
-            }
-        }
-    }
-
-    /// Makes a finished file in `staging/` the object: durable first, then under its name, then the name durable.
-    fn settle(&self, temporary: &Path, found: FileDigest) -> Result<StoredFile, StoreError> {
-        let result = self.settle_io(temporary, &found);
-        if result.is_err() {
-            let _ = sys::fs::remove(temporary);
-        }
-        let target = self.path(&found.digest);
-        result.map_err(at(&target))?;
-        self.touch(&found.digest);
-        Ok(stored(&found))
-    }
-
-    fn settle_io(&self, temporary: &Path, found: &FileDigest) -> io::Result<()> {
-        if self.contains(&found.digest) {
-            return sys::fs::remove(temporary);
-        }
-        let file = File::open(temporary)?;
-        set_mode(temporary, 0o444)?;
-        mark(&file, &found.digest, found.size)?;
-        file.sync_all()?;
-        let target = self.path(&found.digest);
-        if let Some(dir) = target.parent() {
-            if !dir.exists() {
-                fs::create_dir_all(dir)?;
-                content::sync_dir(&self.root.join("objects"))?;
-            }
-            fs::rename(temporary, &target)?;
-            content::sync_dir(dir)?;
-        }
-        Ok(())
-    }
-
     /// Reads an object without its mark; if its content is right, it gets the mark again.
     fn heal(&self, path: &Path, digest: &Digest) -> bool {
         let Ok(found) = content::hash(path) else {
@@ -379,16 +249,6 @@ impl Store {
         // without permission to set it (a cache that only others may write) it is read again each time
         let _ = File::open(path).and_then(|file| mark(&file, digest, found.size));
         true
-    }
-}
-
-fn stored(found: &FileDigest) -> StoredFile {
-    StoredFile {
-        digest: found.digest,
-        size: Size::from_bytes(found.size),
-        path: None,
-        executable: found.executable,
-        tree: false,
     }
 }
 
@@ -408,26 +268,4 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
         let _ = (path, mode);
         Ok(())
     }
-}
-
-/// The nanoseconds that the modification time of an object has: what any write, and any other name or size, changes.
-fn mark_of(digest: &Digest, size: u64) -> u32 {
-    let mut bytes = digest.as_bytes().to_vec();
-    bytes.extend_from_slice(&size.to_le_bytes());
-    let hash = Digest::of(&bytes);
-    let head = hash.as_bytes();
-    u32::from_le_bytes([head[0], head[1], head[2], head[3]]) % 1_000_000_000
-}
-
-fn mark(file: &File, digest: &Digest, size: u64) -> io::Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let secs = now.map_or(0, |now| now.as_secs());
-    file.set_modified(UNIX_EPOCH + Duration::new(secs, mark_of(digest, size)))
-}
-
-fn has_mark(meta: &Metadata, digest: &Digest) -> bool {
-    meta.modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .is_some_and(|time| time.subsec_nanos() == mark_of(digest, meta.len()))
 }

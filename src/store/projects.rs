@@ -15,8 +15,7 @@ impl Store {
         if path.exists() {
             return Ok(());
         }
-        let text = serde_json::json!({ "root": root }).to_string();
-        sys::fs::write_atomic(&path, text.as_bytes()).map_err(at(&path))
+        sys::fs::write_atomic(&path, root.as_os_str().as_encoded_bytes()).map_err(at(&path))
     }
 
     /// The registered projects that still have records, sorted. Others are struck off.
@@ -38,12 +37,18 @@ impl Store {
 
     fn project_path(&self, root: &Path) -> PathBuf {
         let id = Digest::of(root.as_os_str().as_encoded_bytes()).short();
-        self.root().join("projects").join(format!("{id}.json"))
+        self.root().join("projects").join(id)
     }
 }
 
+#[cfg(unix)]
 fn read_root(path: &Path) -> Option<PathBuf> {
-    let text = fs::read(path).ok()?;
-    let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
-    Some(PathBuf::from(value.get("root")?.as_str()?))
+    use std::os::unix::ffi::OsStringExt as _;
+    let bytes = fs::read(path).ok()?;
+    Some(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
+}
+
+#[cfg(not(unix))]
+fn read_root(path: &Path) -> Option<PathBuf> {
+    fs::read_to_string(path).ok().map(PathBuf::from)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{FileDigest, StatCache};
+use super::StatCache;
 use crate::model::{Digest, Input};
 use crate::plan::{FileFact, FileFacts, FileKind};
 
@@ -28,50 +28,109 @@ pub fn facts(root: &Path, inputs: &[Input], stat: &StatCache<'_>) -> BTreeMap<In
     facts
 }
 
-/// Why a file has no facts.
-enum Fault {
-    Missing,
-    Unreadable(String),
-}
-
 fn survey(root: &Path, input: &Input, stat: &StatCache<'_>) -> FileFacts {
-    let mut surveyor = Surveyor {
+    let mut walk = Walk {
         root,
-        stat,
         found: Vec::new(),
     };
-    let result = match input {
-        Input::Path(path) => surveyor.path(path),
-        Input::Glob(glob) => surveyor.glob(glob),
+    let walked = match input {
+        Input::Path(path) => walk.path(path),
+        Input::Glob(glob) => walk.glob(glob),
     };
-    match result {
-        Ok(()) => {
-            surveyor.found.sort_by(|a, b| a.path.cmp(&b.path));
-            FileFacts::Found(surveyor.found)
+    match walked.and_then(|()| read(&walk.found, stat)) {
+        Ok(mut facts) => {
+            facts.sort_by(|a, b| a.path.cmp(&b.path));
+            FileFacts::Found(facts)
         }
         Err(Fault::Missing) => FileFacts::Missing,
         Err(Fault::Unreadable(why)) => FileFacts::Unreadable(why),
     }
 }
 
-struct Surveyor<'a> {
-    root: &'a Path,
-    stat: &'a StatCache<'a>,
-    found: Vec<FileFact>,
+/// Why a file has no facts.
+enum Fault {
+    Missing,
+    Unreadable(String),
 }
 
-impl Surveyor<'_> {
+impl Fault {
+    fn of(path: &str, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Unreadable(format!("{path}: {error}")),
+        }
+    }
+}
+
+/// A file that was come by, not read yet.
+struct Entry {
+    /// For the project.
+    path: String,
+    /// A link's target.
+    target: Option<PathBuf>,
+    /// What has content: the file, or the file behind a link.
+    content: Option<(PathBuf, Metadata)>,
+}
+
+/// Takes the digests, all at once, so that what has to be read is read by several threads.
+fn read(entries: &[Entry], stat: &StatCache<'_>) -> Result<Vec<FileFact>, Fault> {
+    let files: Vec<&(PathBuf, Metadata)> =
+        entries.iter().filter_map(|e| e.content.as_ref()).collect();
+    let mut digests = stat.digests(&files).into_iter();
+    let mut facts = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let found = match entry.content {
+            Some(_) => digests
+                .next()
+                .transpose()
+                .map_err(|e| Fault::of(&entry.path, &e))?,
+            None => None,
+        };
+        let (digest, kind) = match (&entry.target, found) {
+            (Some(target), found) => {
+                let mut bytes = target.as_os_str().as_encoded_bytes().to_vec();
+                if let Some(found) = found {
+                    bytes.push(0);
+                    bytes.extend_from_slice(found.digest.as_bytes());
+                    bytes.push(u8::from(found.executable));
+                }
+                (Digest::of(&bytes), FileKind::Link)
+            }
+            (None, Some(found)) if found.executable => (found.digest, FileKind::Executable),
+            (None, Some(found)) => (found.digest, FileKind::File),
+            (None, None) => (Digest::of(b""), FileKind::EmptyDir),
+        };
+        facts.push(FileFact {
+            path: entry.path.clone(),
+            digest,
+            kind,
+        });
+    }
+    Ok(facts)
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    found: Vec<Entry>,
+}
+
+impl Walk<'_> {
     fn path(&mut self, path: &str) -> Result<(), Fault> {
         let full = self.root.join(path);
-        let link = fs::symlink_metadata(&full).map_err(|e| fault(path, &e))?;
-        let meta = fs::metadata(&full).map_err(|e| fault(path, &e))?;
+        let link = fs::symlink_metadata(&full).map_err(|e| Fault::of(path, &e))?;
+        let meta = fs::metadata(&full).map_err(|e| Fault::of(path, &e))?;
+        let path = trim(path);
         if meta.is_dir() {
-            return self.tree(&full, path, None);
+            self.tree(&full, path, None)
+        } else if link.is_symlink() {
+            self.link(full, path.to_owned())
+        } else if meta.is_file() {
+            self.file(full, path.to_owned(), meta);
+            Ok(())
+        } else {
+            let fault = format!("{path}: neither a file nor a directory");
+            Err(Fault::Unreadable(fault))
         }
-        if link.is_symlink() {
-            return self.link(&full, path);
-        }
-        self.file(&full, path, &meta)
     }
 
     fn glob(&mut self, glob: &str) -> Result<(), Fault> {
@@ -96,107 +155,62 @@ impl Surveyor<'_> {
         shown: &str,
         matcher: Option<&GlobMatcher>,
     ) -> Result<(), Fault> {
-        let mut stack = vec![(full.to_owned(), trim(shown).to_owned())];
+        let mut stack = vec![(full.to_owned(), shown.to_owned())];
         while let Some((dir, shown)) = stack.pop() {
-            let entries = fs::read_dir(&dir).map_err(|e| fault(&shown, &e))?;
             let mut empty = true;
-            for entry in entries {
-                let entry = entry.map_err(|e| fault(&shown, &e))?;
-                let Ok(name) = entry.file_name().into_string() else {
-                    let name = entry.file_name();
-                    return Err(Fault::Unreadable(format!(
-                        "the name of {} is not UTF-8",
-                        Path::new(&shown).join(name).display()
-                    )));
-                };
+            for entry in fs::read_dir(&dir).map_err(|e| Fault::of(&shown, &e))? {
+                let entry = entry.map_err(|e| Fault::of(&shown, &e))?;
                 empty = false;
+                let name = entry.file_name().into_string().map_err(|name| {
+                    let path = Path::new(&shown).join(name);
+                    Fault::Unreadable(format!("{}: the name is not UTF-8", path.display()))
+                })?;
                 let path = join(&shown, &name);
                 if is_ours(&path, &name) {
                     continue;
                 }
-                let kind = entry.file_type().map_err(|e| fault(&path, &e))?;
+                let kind = entry.file_type().map_err(|e| Fault::of(&path, &e))?;
                 if kind.is_dir() {
                     stack.push((entry.path(), path));
-                } else if matcher.is_none_or(|m| m.is_match(&path)) {
-                    self.entry(&entry.path(), &path, kind)?;
+                } else if matcher.is_some_and(|m| !m.is_match(&path)) {
+                    // not asked for
+                } else if kind.is_symlink() {
+                    self.link(entry.path(), path)?;
+                } else if kind.is_file() {
+                    let meta = entry.metadata().map_err(|e| Fault::of(&path, &e))?;
+                    self.file(entry.path(), path, meta);
                 }
+                // sockets, pipes and devices have no content
             }
             if empty && matcher.is_none() {
-                self.found.push(FileFact {
+                self.found.push(Entry {
                     path: shown,
-                    digest: Digest::of(b""),
-                    kind: FileKind::EmptyDir,
+                    target: None,
+                    content: None,
                 });
             }
         }
         Ok(())
     }
 
-    fn entry(&mut self, full: &Path, path: &str, kind: fs::FileType) -> Result<(), Fault> {
-        if kind.is_symlink() {
-            self.link(full, path)
-        } else if kind.is_file() {
-            let meta = fs::metadata(full).map_err(|e| fault(path, &e))?;
-            self.file(full, path, &meta)
-        } else {
-            // sockets, pipes and devices have no content
-            Ok(())
-        }
+    fn file(&mut self, full: PathBuf, path: String, meta: Metadata) {
+        self.found.push(Entry {
+            path,
+            target: None,
+            content: Some((full, meta)),
+        });
     }
 
-    fn file(&mut self, full: &Path, path: &str, meta: &Metadata) -> Result<(), Fault> {
-        if !meta.is_file() {
-            return Err(Fault::Unreadable(
-                "it is no file and no directory".to_owned(),
-            ));
-        }
-        let FileDigest {
-            digest, executable, ..
-        } = self
-            .stat
-            .digest_with(full, meta)
-            .map_err(|e| fault(path, &e))?;
-        self.found.push(FileFact {
-            path: trim(path).to_owned(),
-            digest,
-            kind: if executable {
-                FileKind::Executable
-            } else {
-                FileKind::File
-            },
+    fn link(&mut self, full: PathBuf, path: String) -> Result<(), Fault> {
+        let target = fs::read_link(&full).map_err(|e| Fault::of(&path, &e))?;
+        // behind it may be a directory, or nothing: then its name is all there is
+        let behind = fs::metadata(&full).ok().filter(Metadata::is_file);
+        self.found.push(Entry {
+            path,
+            target: Some(target),
+            content: behind.map(|meta| (full, meta)),
         });
         Ok(())
-    }
-
-    fn link(&mut self, full: &Path, path: &str) -> Result<(), Fault> {
-        let target: PathBuf = fs::read_link(full).map_err(|e| fault(path, &e))?;
-        let mut bytes = target.as_os_str().as_encoded_bytes().to_vec();
-        match fs::metadata(full) {
-            Ok(meta) if meta.is_file() => {
-                let found = self
-                    .stat
-                    .digest_with(full, &meta)
-                    .map_err(|e| fault(path, &e))?;
-                bytes.push(0);
-                bytes.extend_from_slice(found.digest.as_bytes());
-                bytes.push(u8::from(found.executable));
-            }
-            // a directory, or nothing: the name is all there is
-            _ => {}
-        }
-        self.found.push(FileFact {
-            path: trim(path).to_owned(),
-            digest: Digest::of(&bytes),
-            kind: FileKind::Link,
-        });
-        Ok(())
-    }
-}
-
-fn fault(path: &str, error: &io::Error) -> Fault {
-    match error.kind() {
-        io::ErrorKind::NotFound => Fault::Missing,
-        _ => Fault::Unreadable(format!("{path}: {error}")),
     }
 }
 

@@ -18,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use super::StoreError;
+use super::error::is_damage;
 
 pub use history::{NewRun, RunEntry, RunOutcome, RunStage, StageOutcome};
 pub use records::StoredRecords;
@@ -44,6 +45,16 @@ impl Db {
         })
     }
 
+    /// Opens the database of another project, which must be there, to read from it; a damaged one is an error.
+    pub(in crate::store) fn open_other(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self {
+            path: path.to_owned(),
+            connection: Mutex::new(schema::open_other(path)?),
+            warnings: Mutex::default(),
+            stat: Mutex::default(),
+        })
+    }
+
     /// What users should hear: that the database was damaged, that reading failed. Each is told once.
     #[must_use]
     pub fn take_warnings(&self) -> Vec<String> {
@@ -60,7 +71,7 @@ impl Db {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         work(&mut self.lock()).map_err(|source| {
-            if schema::is_damage(&source) {
+            if is_damage(&source) {
                 schema::suspect(&self.path);
             }
             StoreError::Database {

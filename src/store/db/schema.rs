@@ -3,13 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
-use crate::store::error::at;
+use crate::store::error::{at, is_damage};
 
 /// The format's number, kept in `user_version`. A higher one in a file means a newer forge.
 pub(super) const VERSION: i64 = 1;
+
+/// How long another process may hold the file; transactions are short.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const TABLES: &str = "
 CREATE TABLE records (
@@ -87,11 +90,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Vec<String>), StoreError>
             let _ = crate::sys::fs::remove(&suspicion(path));
             Ok((connection, Vec::new()))
         }
-        Err(Failure::Newer(found)) => Err(StoreError::Newer {
-            path: path.to_owned(),
-            found,
-            known: VERSION,
-        }),
+        Err(Failure::Newer(found)) => Err(newer(path, found)),
         Err(Failure::Database(source)) if is_damage(&source) => {
             let aside = set_aside(path)?;
             let connection = connect(path, Check::Head).map_err(|failure| match failure {
@@ -106,6 +105,32 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Vec<String>), StoreError>
             Ok((connection, vec![warning]))
         }
         Err(Failure::Database(source)) => Err(error(source)),
+    }
+}
+
+/// Opens a database that must be there, and mends nothing.
+pub(super) fn open_other(path: &Path) -> Result<Connection, StoreError> {
+    let error = |source| StoreError::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(error)?;
+    connection.busy_timeout(PATIENCE).map_err(error)?;
+    let version: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(error)?;
+    if version > VERSION {
+        return Err(newer(path, version));
+    }
+    Ok(connection)
+}
+
+fn newer(path: &Path, found: i64) -> StoreError {
+    StoreError::Newer {
+        path: path.to_owned(),
+        found,
+        known: VERSION,
     }
 }
 
@@ -134,7 +159,7 @@ fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.busy_timeout(PATIENCE)?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if version > VERSION {
         return Err(Failure::Newer(version));
@@ -169,14 +194,6 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
         transaction.execute_batch(TABLES)?;
     }
     transaction.commit()
-}
-
-/// Whether the file itself is bad, rather than the question or the moment.
-pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
 }
 
 /// Has the next forge that opens `path` look at all of it.

@@ -8,7 +8,9 @@
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::params;
@@ -51,7 +53,8 @@ pub(super) struct State {
 #[derive(Debug)]
 pub struct StatCache<'a> {
     db: &'a Db,
-    clock: fn() -> i64,
+    /// The time in nanoseconds since 1970, where it is not that of the clock.
+    time: Option<i64>,
 }
 
 impl Db {
@@ -60,7 +63,16 @@ impl Db {
     pub fn stat_cache(&self) -> StatCache<'_> {
         StatCache {
             db: self,
-            clock: wall_clock,
+            time: None,
+        }
+    }
+
+    /// The stat cache at a given time, in nanoseconds since 1970.
+    #[cfg(test)]
+    pub(super) const fn stat_cache_at(&self, time: i64) -> StatCache<'_> {
+        StatCache {
+            db: self,
+            time: Some(time),
         }
     }
 }
@@ -72,23 +84,70 @@ impl StatCache<'_> {
         self.digest_with(path, &meta)
     }
 
-    /// As [`Self::digest`], for callers that have the file's metadata (links followed) already.
-    pub(in crate::store) fn digest_with(
-        &self,
-        path: &Path,
-        meta: &Metadata,
-    ) -> io::Result<FileDigest> {
-        let stamp = stamp(meta);
-        let key = path.as_os_str().as_encoded_bytes();
-        let entry = self.entry(key);
-        if let Some(entry) = entry.filter(|entry| entry.stamp == stamp && !is_racy(entry)) {
-            return Ok(FileDigest {
-                digest: entry.digest,
-                size: meta.len(),
-                executable: content::executable(meta),
-            });
+    /// As [`Self::digest`], for a file whose metadata (links followed) is known.
+    fn digest_with(&self, path: &Path, meta: &Metadata) -> io::Result<FileDigest> {
+        match self.known(path, meta) {
+            Some(found) => Ok(found),
+            None => self.read(path, meta),
         }
-        let recorded = (self.clock)();
+    }
+
+    /// The digests of many files, whose metadata (links followed) is known, in their order. What has to be read is read by
+    /// two threads.
+    pub(in crate::store) fn digests(
+        &self,
+        files: &[&(PathBuf, Metadata)],
+    ) -> Vec<io::Result<FileDigest>> {
+        /// More of them only take turns at the disk, and leave nothing for stages that run.
+        const READERS: usize = 2;
+        let known = files.iter().map(|(path, meta)| self.known(path, meta));
+        let known: Vec<Option<FileDigest>> = known.collect();
+        let unknown = known.iter().filter(|found| found.is_none()).count();
+        if unknown < 2 {
+            let pairs = known.into_iter().zip(files);
+            return pairs
+                .map(|(found, (path, meta))| found.map_or_else(|| self.read(path, meta), Ok))
+                .collect();
+        }
+        let results: Vec<OnceLock<io::Result<FileDigest>>> = known
+            .into_iter()
+            .map(|found| found.map_or_else(OnceLock::new, |found| OnceLock::from(Ok(found))))
+            .collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(result), Some((path, meta))) = (results.get(at), files.get(at)) else {
+                    break;
+                };
+                result.get_or_init(|| self.read(path, meta));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..READERS {
+                scope.spawn(work);
+            }
+            work();
+        });
+        results
+            .into_iter()
+            .filter_map(OnceLock::into_inner)
+            .collect()
+    }
+
+    /// The digest of a file that has not changed since it was read.
+    fn known(&self, path: &Path, meta: &Metadata) -> Option<FileDigest> {
+        let entry = self.entry(path.as_os_str().as_encoded_bytes())?;
+        (entry.stamp == stamp(meta) && !is_racy(&entry)).then(|| FileDigest {
+            digest: entry.digest,
+            size: meta.len(),
+            executable: content::executable(meta),
+        })
+    }
+
+    fn read(&self, path: &Path, meta: &Metadata) -> io::Result<FileDigest> {
+        let stamp = stamp(meta);
+        let recorded = self.time.unwrap_or_else(wall_clock);
         let found = content::hash(path)?;
         // a file that changed while it was read has a digest that may be of neither content: it is not remembered
         let unchanged = std::fs::metadata(path).is_ok_and(|after| self::stamp(&after) == stamp);
@@ -98,7 +157,8 @@ impl StatCache<'_> {
                 digest: found.digest,
                 recorded,
             };
-            unpoisoned(&self.db.stat).fresh.insert(key.to_vec(), entry);
+            let key = path.as_os_str().as_encoded_bytes().to_vec();
+            unpoisoned(&self.db.stat).fresh.insert(key, entry);
         }
         Ok(found)
     }

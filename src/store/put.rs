@@ -1,0 +1,180 @@
+//! How content gets into the store: complete and durable, or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::content::{self, FileDigest};
+use super::error::at;
+use super::mark::mark;
+use super::objects::set_mode;
+use super::{Store, StoreError};
+use crate::model::{Digest, Size, StoredFile};
+use crate::sys;
+
+/// What becomes of a file that is put into the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It becomes the object; nobody may have it open for writing.
+    Move,
+    /// It stays.
+    Copy,
+}
+
+impl Store {
+    /// Puts a file's content into the store.
+    pub fn put_file(&self, path: &Path, put: Put) -> Result<StoredFile, StoreError> {
+        match put {
+            Put::Move => {
+                let found = content::hash(path).map_err(at(path))?;
+                self.put_hashed(path, &found.digest, put)
+            }
+            Put::Copy => {
+                // the digest is that of the copy: the file may change meanwhile
+                let (temporary, found) = self.copy_in(path)?;
+                self.settle(&temporary, found)
+            }
+        }
+    }
+
+    /// Puts a file whose digest the caller took while writing it; a moved one is not read again.
+    pub fn put_hashed(
+        &self,
+        path: &Path,
+        digest: &Digest,
+        put: Put,
+    ) -> Result<StoredFile, StoreError> {
+        let meta = fs::metadata(path).map_err(at(path))?;
+        let found = FileDigest {
+            digest: *digest,
+            size: meta.len(),
+            executable: content::executable(&meta),
+        };
+        if self.contains(digest) {
+            if put == Put::Move {
+                sys::fs::remove(path).map_err(at(path))?;
+            }
+            self.touch(digest);
+            return Ok(stored(&found));
+        }
+        if put == Put::Copy {
+            return self.put_file(path, put);
+        }
+        // under a name that clean-up knows, before it is made an object
+        let temporary = self.session().staging_path();
+        let renamed = if has_other_names(path) {
+            Err(io::ErrorKind::CrossesDevices.into())
+        } else {
+            fs::rename(path, &temporary)
+        };
+        match renamed {
+            Ok(()) => {
+                let result = self.settle_io(&temporary, &found);
+                if result.is_err() {
+                    // what could not become an object is the caller's again
+                    let _ = fs::rename(&temporary, path);
+                }
+                self.settled(result, &found)
+            }
+            Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
+                let (temporary, found) = self.copy_in(path)?;
+                let stored = self.settle(&temporary, found)?;
+                sys::fs::remove(path).map_err(at(path))?;
+                Ok(stored)
+            }
+            Err(e) => Err(at(path)(e)),
+        }
+    }
+
+    /// Puts `bytes` into the store.
+    pub fn put_bytes(&self, bytes: &[u8]) -> Result<StoredFile, StoreError> {
+        let found = FileDigest {
+            digest: Digest::of(bytes),
+            size: bytes.len() as u64,
+            executable: false,
+        };
+        if self.contains(&found.digest) {
+            self.touch(&found.digest);
+            return Ok(stored(&found));
+        }
+        let temporary = self.session().staging_path();
+        File::create_new(&temporary)
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(at(&temporary))?;
+        self.settle(&temporary, found)
+    }
+
+    fn copy_in(&self, path: &Path) -> Result<(PathBuf, FileDigest), StoreError> {
+        let temporary = self.session().staging_path();
+        match content::copy(path, &temporary) {
+            Ok(found) => Ok((temporary, found)),
+            Err(e) => {
+                let _ = sys::fs::remove(&temporary);
+                Err(at(path)(e))
+            }
+        }
+    }
+
+    /// Makes a finished file in `staging/` the object: durable first, then under its name, then the name durable.
+    fn settle(&self, temporary: &Path, found: FileDigest) -> Result<StoredFile, StoreError> {
+        let result = self.settle_io(temporary, &found);
+        if result.is_err() {
+            let _ = sys::fs::remove(temporary);
+        }
+        self.settled(result, &found)
+    }
+
+    fn settled(
+        &self,
+        result: io::Result<()>,
+        found: &FileDigest,
+    ) -> Result<StoredFile, StoreError> {
+        result.map_err(at(&self.path(&found.digest)))?;
+        self.touch(&found.digest);
+        Ok(stored(found))
+    }
+
+    fn settle_io(&self, temporary: &Path, found: &FileDigest) -> io::Result<()> {
+        if self.contains(&found.digest) {
+            return sys::fs::remove(temporary);
+        }
+        let file = File::open(temporary)?;
+        set_mode(temporary, 0o444)?;
+        mark(&file, &found.digest, found.size)?;
+        file.sync_all()?;
+        let target = self.path(&found.digest);
+        if let Some(dir) = target.parent() {
+            if !dir.exists() {
+                fs::create_dir_all(dir)?;
+                content::sync_dir(&self.root().join("objects"))?;
+            }
+            fs::rename(temporary, &target)?;
+            content::sync_dir(dir)?;
+        }
+        Ok(())
+    }
+}
+
+fn stored(found: &FileDigest) -> StoredFile {
+    StoredFile {
+        digest: found.digest,
+        size: Size::from_bytes(found.size),
+        path: None,
+        executable: found.executable,
+        tree: false,
+    }
+}
+
+/// Whether the file can be written to by another name: it is a link, or has several names.
+fn has_other_names(path: &Path) -> bool {
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return false;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        meta.is_symlink() || meta.nlink() > 1
+    }
+    #[cfg(not(unix))]
+    meta.is_symlink()
+}
