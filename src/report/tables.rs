@@ -175,17 +175,22 @@ pub fn gc_text(report: &GcReport, dry_run: DryRun) -> String {
     };
     let GcReport {
         removed,
+        leftovers,
         freed,
         kept,
         kept_bytes,
     } = report;
+    let also = match leftovers {
+        0 => String::new(),
+        n => format!(" and {}", count(*n, "leftover")),
+    };
     let rows: Vec<Vec<String>> = removed
         .iter()
         .map(|(digest, bytes)| vec![format!("{verb} {}", digest.short()), size(*bytes)])
         .collect();
     let list = columns(&rows, "  ");
     format!(
-        "{list}{verb} {}, {}; {} {}, {}\n",
+        "{list}{verb} {}{also}, {}; {} {}, {}\n",
         count(removed.len(), "object"),
         size(*freed),
         count(*kept, "object"),

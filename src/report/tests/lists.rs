@@ -116,6 +116,7 @@ fn the_store_is_listed_and_collected() {
     ");
     let report = GcReport {
         removed: vec![(Digest::of(b"old"), 5 << 30)],
+        leftovers: 0,
         freed: 5 << 30,
         kept: 2,
         kept_bytes: 24 << 20,
@@ -126,6 +127,7 @@ fn the_store_is_listed_and_collected() {
     ");
     let report = GcReport {
         removed: Vec::new(),
+        leftovers: 0,
         freed: 0,
         kept: 1,
         kept_bytes: 5,
