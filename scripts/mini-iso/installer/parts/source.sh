@@ -5,7 +5,7 @@
 obtain_kickstart() {
     location=$(kernel_argument ks)
     [ -n "$location" ] || location=$(kernel_argument inst.ks)
-    if [ -z "$location" ] && [ -n "$(device_of_label OEMDRV)" ]; then
+    if [ -z "$location" ] && [ -n "$(await_label OEMDRV)" ]; then
         location=hd:LABEL=OEMDRV:/ks.cfg
     fi
     [ -n "$location" ] || say "NO KICKSTART on the kernel command line, and no volume OEMDRV"
@@ -53,7 +53,7 @@ fetch_from_volume() {
             load_floppy_driver
             device=/dev/$name
             ;;
-        LABEL=*) device=$(device_of_label "${name#LABEL=}") ;;
+        LABEL=*) device=$(await_label "${name#LABEL=}") ;;
         UUID=*) device=$(findfs "$name" 2>/dev/null) ;;
         *) device=/dev/$name ;;
     esac
@@ -76,13 +76,21 @@ mount_source() {
 fetch_from_cd() {
     path=${1#:}
     [ -n "$path" ] || path=/ks.cfg
+    tries=0
+    until copy_from_cds "$path" || [ $tries -ge 10 ]; do
+        usleep 200000 # another drive may still be on its way
+        tries=$((tries + 1))
+    done
+}
+
+copy_from_cds() {
     for device in /dev/sr*; do
         [ "$device" = "$MEDIUM" ] && continue
         mount_source "$device" || continue
-        [ -f "/source/$path" ] && cp "/source/$path" /run/ks.cfg
+        [ -f "/source/$1" ] && cp "/source/$1" /run/ks.cfg
         umount /source
     done
-    [ -f /run/ks.cfg ] || cp "/cd/$path" /run/ks.cfg
+    [ -f /run/ks.cfg ] || cp "/cd/$1" /run/ks.cfg 2>/dev/null
 }
 
 fetch_from_http() {
@@ -116,22 +124,34 @@ load_floppy_driver() {
     wait_for_device /dev/fd0 10
 }
 
-# device_of_label LABEL : findfs overlooks floppies and is slow to see CDs, so the labels are read at their places: byte 43
-# of a FAT12 or FAT16 volume, byte 32808 of an ISO 9660 one.
-device_of_label() {
-    for device in /dev/sr*; do
-        if [ "$(read_label "$device" 32808 32)" = "$1" ]; then
-            echo "$device"
-            return
-        fi
-    done
-    if load_floppy_driver && [ "$(read_label /dev/fd0 43 11)" = "$1" ]; then
+# Without a controller the driver spends many seconds looking for one.
+has_floppy_controller() {
+    find /sys/devices -name modalias | xargs grep -q -i PNP0700 2>/dev/null
+}
+
+# await_label LABEL : the device of a volume. Drives appear one after the other, so look for two seconds; a floppy is there
+# at once or not at all, and each look at an empty drive costs time and an error message.
+await_label() {
+    if has_floppy_controller && load_floppy_driver && [ "$(read_label /dev/fd0 43 11)" = "$1" ]; then
         echo /dev/fd0
         return
     fi
-    findfs "LABEL=$1" 2>/dev/null
+    tries=0
+    while [ $tries -lt 10 ]; do
+        for device in /dev/sr*; do
+            if [ "$(read_label "$device" 32808 32)" = "$1" ]; then
+                echo "$device"
+                return
+            fi
+        done
+        findfs "LABEL=$1" 2>/dev/null && return
+        usleep 200000
+        tries=$((tries + 1))
+    done
 }
 
+# read_label DEVICE OFFSET LENGTH : findfs overlooks floppies and is slow to see CDs, so the label is read at its place: byte
+# 43 of a FAT12 or FAT16 volume, byte 32808 of an ISO 9660 one.
 read_label() {
     dd if="$1" bs=1 skip="$2" count="$3" 2>/dev/null | tr -d '\0' | sed 's/ *$//'
 }
