@@ -15,6 +15,7 @@ mod client;
 mod connection;
 mod error;
 mod exec;
+mod keypair;
 mod kill;
 mod reboot;
 mod tunnel;
@@ -26,6 +27,7 @@ mod tests;
 pub use client::{Guest, SshTarget};
 pub use error::GuestError;
 pub use exec::{Captured, Exec, Stream};
+pub use keypair::KeyPair;
 
 /// `text` as one word of a POSIX shell.
 #[must_use]

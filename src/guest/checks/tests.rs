@@ -367,6 +367,49 @@ async fn http_is_asked_through_nc_where_ssh_forbids_forwarding() {
 }
 
 #[tokio::test]
+async fn https_is_asked_with_and_without_a_trusted_certificate() {
+    let sshd = Sshd::start();
+    let guest = guest(&sshd).await;
+    let (key, port) = (
+        sshd.dir.path().join("tls"),
+        crate::guest::tests::sshd::free_port().port(),
+    );
+    let script = format!(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
+           -addext subjectAltName=DNS:localhost -keyout {0} -out {0}.crt 2>/dev/null && \
+         exec openssl s_server -accept 127.0.0.1:{port} -key {0} -cert {0}.crt -www",
+        key.display()
+    );
+    let mut server = std::process::Command::new("sh")
+        .args(["-c", &script])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = std::io::BufReader::new(server.stdout.take().unwrap());
+    let listens = std::io::BufRead::lines(out).any(|line| line.unwrap().starts_with("ACCEPT"));
+    assert!(listens);
+    let text = format!(
+        r#"
+http:
+  https://localhost:{port}/a: {{status: 200, allow-insecure: true, body: [s_server]}}
+  https://127.0.0.1:{port}/b: {{status: 200, allow-insecure: true}}
+  https://localhost:{port}/c: {{status: 200}}
+"#
+    );
+    let got = results(&guest, &text).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(got[..3], ["a status pass", "a body pass", "b status pass"]);
+    assert!(
+        got[3].starts_with("c status fail: no answer from localhost"),
+        "{}",
+        got[3]
+    );
+    assert!(got[3].contains("certificate"), "{}", got[3]);
+}
+
+#[tokio::test]
 async fn an_http_server_that_says_nothing_fails_the_check_in_time() {
     let sshd = Sshd::start();
     let guest = guest(&sshd).await;

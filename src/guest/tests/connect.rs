@@ -100,6 +100,22 @@ async fn passwords_are_taken_directly_and_by_keyboard_interactive() {
 }
 
 #[tokio::test]
+async fn a_generated_key_lets_us_in() {
+    let sshd = Sshd::start();
+    let dir = sshd.dir.path();
+    for comment in ["forge", "x", "a longer comment", ""] {
+        let pair = crate::guest::KeyPair::generate(comment).unwrap();
+        let mut target = sshd.target();
+        let key = dir.join("generated");
+        crate::sys::fs::write_atomic(&key, pair.private.reveal().as_bytes()).unwrap();
+        std::fs::write(dir.join("authorized"), format!("{}\n", pair.public)).unwrap();
+        target.key_file = Some(key);
+        let guest = connect(&target).await.unwrap();
+        assert_eq!(sh(&guest, "echo in").await.stdout, b"in\n");
+    }
+}
+
+#[tokio::test]
 async fn the_agent_is_asked() {
     let sshd = Sshd::start();
     let socket = sshd.dir.path().join("agent");
