@@ -34,9 +34,9 @@ build_root() {
     # The essential hook runs before the kernel is configured, so that the one initramfs that it makes is right at once.
     mmdebstrap --quiet --variant=minbase --format=tar --include="$(IFS=,; echo "$*")" \
         "${dpkg_options[@]}" --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
-        --essential-hook="copy-in $here/early/etc /" \
-        --customize-hook="copy-in $here/rootfs/etc /" \
-        --customize-hook="$here/customize.sh \"\$1\"" \
+        --essential-hook="copy-in $PWD/early/etc /" \
+        --customize-hook="copy-in $PWD/rootfs/etc /" \
+        --customize-hook="$PWD/customize.sh \"\$1\"" \
         bookworm "$out" "deb [trusted=yes] copy:$PWD/repository ./" >mmdebstrap.log 2>&1 ||
         { tail -40 mmdebstrap.log >&2 && die "mmdebstrap"; }
 }
@@ -57,6 +57,9 @@ main() {
     trap 'rm -rf "$work"' EXIT
     cd "$work"
     mkdir -p iso/{boot,packages}
+    # without root, mmdebstrap works as another user, who has to be able to read what it is given
+    cp -r "$here"/{early,rootfs,customize.sh} .
+    chmod -R u+rwX,go+rX .
 
     select_debs_with_dependencies debian12 "${system[@]}"
     say "root file system"
