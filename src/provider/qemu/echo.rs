@@ -14,10 +14,10 @@ const WRAP: usize = 2 * COLUMNS;
 pub(super) enum Echo {
     /// It stands there as it was typed.
     Whole,
-    /// Not all of it, or something else; so many characters must go before it can be typed again.
+    /// Not all of it, or something else: what stands from this cell on must go before it can be typed again.
     Broken {
-        /// How many.
-        extent: usize,
+        /// The cell.
+        from: usize,
     },
     /// Nothing of it can be seen.
     Nothing,
@@ -34,11 +34,12 @@ pub(super) fn judge(before: &[char], now: &[char], proved: &[char], part: &[char
     let context = &proved[proved.len().saturating_sub(CONTEXT)..];
     let mut wanted = context.to_vec();
     wanted.extend_from_slice(part);
-    if find_new(before, now, &wanted, 0).is_some() {
-        return Echo::Whole;
-    }
+    let found = find_new(before, now, &wanted, 0);
     if context.iter().all(|c| *c == ' ') {
-        return begun(before, now, part);
+        return begun(before, now, part, found);
+    }
+    if found.is_some() {
+        return Echo::Whole;
     }
     let Some(at) = find_new(before, now, context, 0) else {
         return Echo::Nothing;
@@ -58,32 +59,45 @@ pub(super) fn judge(before: &[char], now: &[char], proved: &[char], part: &[char
             return Echo::Whole;
         }
     }
-    Echo::Broken { extent }
+    Echo::Broken { from }
 }
 
-/// The same for the first part of a line, whose place is not known yet.
-fn begun(before: &[char], now: &[char], part: &[char]) -> Echo {
-    let fragments = (0..part.len())
-        .flat_map(|from| (from + 2..=part.len()).rev().map(move |to| &part[from..to]));
-    let mut fragments = fragments.filter(|f| f.iter().filter(|c| **c != ' ').count() >= 2);
-    let Some(at) = fragments.find_map(|fragment| {
-        let at = find_new(before, now, fragment, 0)?;
-        Some(at + fragment.iter().position(|c| *c != ' ').unwrap_or(0))
-    }) else {
-        return Echo::Nothing;
+/// The same for the first part of a line, whose place is not known yet; `found` is where it stands whole.
+fn begun(before: &[char], now: &[char], part: &[char], found: Option<usize>) -> Echo {
+    let at = match found {
+        Some(at) => at,
+        None => match fragment(before, now, part) {
+            Some(at) => at,
+            None => return Echo::Nothing,
+        },
     };
+    // what is new left of it is left over from an earlier try
     let start = (0..=at)
         .rev()
-        .take_while(|cell| before.get(*cell) != now.get(*cell))
+        .take_while(|cell| now[*cell] != ' ' && before.get(*cell) != now.get(*cell))
         .last()
         .unwrap_or(at);
-    Echo::Broken {
-        extent: extent(before, now, start),
+    match found {
+        Some(at) if start >= at => Echo::Whole,
+        _ => Echo::Broken { from: start },
     }
 }
 
+/// Where the longest piece of `part` stands now, if more than a character of it does.
+fn fragment(before: &[char], now: &[char], part: &[char]) -> Option<usize> {
+    let mut pieces: Vec<_> = (0..part.len())
+        .flat_map(|from| (from + 2..=part.len()).map(move |to| &part[from..to]))
+        .filter(|piece| piece.iter().filter(|c| **c != ' ').count() >= 2)
+        .collect();
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+    pieces.into_iter().find_map(|piece| {
+        let at = find_new(before, now, piece, 0)?;
+        Some(at + piece.iter().position(|c| *c != ' ').unwrap_or(0))
+    })
+}
+
 /// How many characters stand from `from` on that were not there before: up to the last new one before a gap.
-fn extent(before: &[char], now: &[char], from: usize) -> usize {
+pub(super) fn extent(before: &[char], now: &[char], from: usize) -> usize {
     let mut end = from;
     let mut blanks = 0;
     for cell in from..now.len() {
@@ -156,6 +170,17 @@ mod tests {
         );
     }
 
+    #[track_caller]
+    fn broken(before: &str, now: &str, proved: &str, part: &str, count: usize) {
+        match judged(&[before], &[now], proved, part) {
+            Echo::Broken { from } => {
+                let extent = extent(&screen(&[before]), &screen(&[now]), from);
+                assert_eq!(extent, count, "{now}");
+            }
+            other => panic!("{now}: {other:?}"),
+        }
+    }
+
     #[test]
     fn lost_keys_are_counted_by_what_stands_there() {
         for (now, proved, part, extent) in [
@@ -166,24 +191,22 @@ mod tests {
             ("boot: linux ks=h", "linux k", "ss=h", 3),
             ("> quiettext", "quie", " text", 5),
         ] {
-            assert_eq!(
-                judged(&["boot:"], &[now], proved, part),
-                Echo::Broken { extent },
-                "{now}"
-            );
+            broken("boot:", now, proved, part, extent);
         }
     }
 
     #[test]
     fn a_lost_first_space_is_noticed() {
-        assert_eq!(
-            judged(&["> vmlinuz quiet"], &["> vmlinuz quiettext"], "", " text"),
-            Echo::Broken { extent: 4 }
-        );
+        broken("> vmlinuz quiet", "> vmlinuz quiettext", "", " text", 4);
         assert_eq!(
             judged(&["> vmlinuz quiet"], &["> vmlinuz quiet text"], "", " text"),
             Echo::Whole
         );
+    }
+
+    #[test]
+    fn what_an_earlier_try_left_is_noticed() {
+        broken("boot:", "boot: llinux", "", "linux", 6);
     }
 
     #[test]

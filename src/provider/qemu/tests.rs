@@ -267,3 +267,23 @@ async fn vm_a_uefi_guest_is_installed_and_keeps_its_variables() {
     let rest = machine.finish().await.unwrap();
     assert!(rest.nvram.unwrap().metadata().unwrap().len() > 100_000);
 }
+
+#[tokio::test]
+async fn vm_auto_takes_a_hypervisor_only_if_guests_run_under_it() {
+    let bench = Bench::new();
+    let qemu = |cache: &str| {
+        Qemu::new(
+            Settings::default(),
+            &bench.dir.path().join(cache),
+            "test-run",
+        )
+    };
+    let first = qemu("auto").describe().await;
+    // the second answer comes from the file, and is the same
+    let start = std::time::Instant::now();
+    assert_eq!(qemu("auto").describe().await, first);
+    assert!(start.elapsed() < std::time::Duration::from_secs(2));
+    let (version, rest) = first.split_once(", ").unwrap();
+    assert!(version.starts_with("qemu "), "{first}");
+    assert!(rest == "kvm" || rest.starts_with("tcg (kvm: "), "{first}");
+}

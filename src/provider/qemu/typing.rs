@@ -62,7 +62,7 @@ const PACE: Pace = Pace {
 /// Characters between two looks. The keyboard controller's queue holds 16 bytes, a key takes 3 (6 with Shift).
 const GROUP: usize = 5;
 /// How often a group is typed again before the guest's own ways are blamed.
-const ATTEMPTS: u32 = 5;
+const ATTEMPTS: u32 = 8;
 
 /// Types `keys`; characters that the layout lacks are told before anything is typed.
 pub(super) async fn play(
@@ -292,7 +292,7 @@ impl Player<'_> {
                     }
                     return Ok(());
                 }
-                Some(Echo::Broken { extent }) => self.rub_out(extent).await?,
+                Some(Echo::Broken { from }) => self.rub_out(from).await?,
                 Some(Echo::Nothing) | None => break,
             }
         }
@@ -302,16 +302,36 @@ impl Player<'_> {
         Ok(())
     }
 
-    async fn rub_out(&mut self, count: usize) -> Result<(), ProviderError> {
-        for _ in 0..count {
-            self.stroke(Stroke {
-                qcode: "backspace",
-                modifier: None,
-            })
-            .await?;
-            self.console.pause(self.pace.blind).await?;
+    /// Rubs out what stands from the cell `from` on, until it is seen to be gone.
+    async fn rub_out(&mut self, from: usize) -> Result<(), ProviderError> {
+        for _ in 0..ATTEMPTS {
+            let left = self.left(from).await?;
+            if left == 0 {
+                return Ok(());
+            }
+            for _ in 0..left {
+                self.stroke(Stroke {
+                    qcode: "backspace",
+                    modifier: None,
+                })
+                .await?;
+                self.console.pause(self.pace.blind).await?;
+            }
+            let start = Instant::now();
+            while self.left(from).await? > 0 && start.elapsed() < self.pace.echo {
+                self.console.pause(self.pace.look).await?;
+            }
         }
         Ok(())
+    }
+
+    /// How many characters stand from the cell `from` on.
+    async fn left(&mut self, from: usize) -> Result<usize, ProviderError> {
+        let cells = self.console.cells().await?;
+        Ok(match (cells, &self.line) {
+            (Some((cells, _)), Some(line)) => echo::extent(&line.before, &cells.0, from),
+            _ => 0,
+        })
     }
 
     /// Watches until `group` is there; else what is there in the end. `None`: no text screen any more.
@@ -352,3 +372,6 @@ fn group_len(rest: &[char]) -> usize {
         _ => (len + blanks).min(rest.len()),
     }
 }
+
+#[cfg(test)]
+mod tests;
