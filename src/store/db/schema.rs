@@ -76,10 +76,6 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Vec<String>), StoreError>
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(at(dir))?;
     }
-    let error = |source| StoreError::Database {
-        path: path.to_owned(),
-        source,
-    };
     let checked = if suspicion(path).exists() {
         Check::All
     } else {
@@ -90,13 +86,9 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Vec<String>), StoreError>
             let _ = crate::sys::fs::remove(&suspicion(path));
             Ok((connection, Vec::new()))
         }
-        Err(Failure::Newer(found)) => Err(newer(path, found)),
         Err(Failure::Database(source)) if is_damage(&source) => {
             let aside = set_aside(path)?;
-            let connection = connect(path, Check::Head).map_err(|failure| match failure {
-                Failure::Database(source) => error(source),
-                Failure::Newer(_) => error(rusqlite::Error::InvalidQuery),
-            })?;
+            let connection = connect(path, Check::Head).map_err(|failure| failure.told(path))?;
             let warning = format!(
                 "{} was damaged ({source}) and is now {}; what was built before is not known any more",
                 path.display(),
@@ -104,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Vec<String>), StoreError>
             );
             Ok((connection, vec![warning]))
         }
-        Err(Failure::Database(source)) => Err(error(source)),
+        Err(failure) => Err(failure.told(path)),
     }
 }
 
@@ -137,6 +129,20 @@ fn newer(path: &Path, found: i64) -> StoreError {
 enum Failure {
     Newer(i64),
     Database(rusqlite::Error),
+    Io(std::io::Error),
+}
+
+impl Failure {
+    fn told(self, path: &Path) -> StoreError {
+        match self {
+            Self::Newer(found) => newer(path, found),
+            Self::Database(source) => StoreError::Database {
+                path: path.to_owned(),
+                source,
+            },
+            Self::Io(source) => at(path)(source),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Failure {
@@ -155,6 +161,9 @@ enum Check {
 }
 
 fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
+    if !path.exists() {
+        begin(path)?;
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -183,6 +192,28 @@ fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
         }
     }
     Ok(connection)
+}
+
+/// Makes a new database beside `path` and puts it there whole, so that of several processes that are the first to open it
+/// one wins, and none finds it half made.
+fn begin(path: &Path) -> Result<(), Failure> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let place = tempfile::Builder::new()
+        .prefix(".forge-db-")
+        .tempdir_in(dir)
+        .map_err(Failure::Io)?;
+    let new = place.path().join("new");
+    let mut connection = Connection::open(&new)?;
+    connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    create(&mut connection)?;
+    // closing it takes what is in the log into the file, and removes the log
+    connection.close().map_err(|(_, error)| error)?;
+    match std::fs::hard_link(&new, path) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        // a file system without links
+        Err(_) => std::fs::rename(&new, path).map_err(Failure::Io),
+    }
 }
 
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -219,7 +250,11 @@ fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
         aside = with_suffix(path, &format!(".damaged-{}-{number}", super::now()));
         number += 1;
     }
-    std::fs::rename(path, &aside).map_err(at(path))?;
+    match std::fs::rename(path, &aside) {
+        // another process was faster
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(aside),
+        other => other.map_err(at(path))?,
+    }
     for suffix in ["-wal", "-shm"] {
         let part = with_suffix(path, suffix);
         if part.exists() {

@@ -322,3 +322,21 @@ fn words_of_newer_forges_in_the_history_are_no_error() {
         .unwrap();
     assert_eq!(db.runs(1).unwrap()[0].outcome, None);
 }
+
+#[test]
+fn many_may_be_the_first_to_open_it() {
+    for _ in 0..10 {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".forge/forge.db");
+        std::thread::scope(|scope| {
+            for thread in 0..6 {
+                let path = &path;
+                scope.spawn(move || {
+                    let db = Db::open(path).unwrap();
+                    db.commit(&record(&format!("s{thread}"), "f", "x")).unwrap();
+                });
+            }
+        });
+        assert_eq!(Db::open(&path).unwrap().recorded_stages().unwrap().len(), 6);
+    }
+}
