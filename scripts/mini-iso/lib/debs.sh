@@ -13,13 +13,11 @@ DEB_SELECTION=
 debian_apt() {
     local program=$1
     shift
-    if [ -z "${DEB_APT_READY:-}" ]; then
-        prepare_debian_apt
-    fi
     "$program" "${DEB_APT_OPTIONS[@]}" "$@"
 }
 
 prepare_debian_apt() {
+    [ -z "${DEB_APT_READY:-}" ] || return 0
     DEB_APT_OPTIONS=(-o APT::Sandbox::User=root)
     DEB_APT_READY=yes
     if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release && apt-cache show linux-image-amd64 >/dev/null 2>&1; then
@@ -56,6 +54,7 @@ select_debs() {
     local package packages=()
     name_selection "$@"
     selection_is_cached && return
+    prepare_debian_apt
     shift
     for package in "$@"; do
         [ "$package" = KERNEL ] && package=$(debian_kernel_package)
@@ -68,6 +67,7 @@ select_debs() {
 select_debs_with_dependencies() {
     name_selection "$@"
     selection_is_cached && return
+    prepare_debian_apt
     shift
     local empty
     empty=$(mktemp "$DEB_CACHE/.status.XXXXXX")
