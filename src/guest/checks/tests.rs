@@ -270,22 +270,26 @@ group:
     assert_eq!(got[6], "root gid fail: 0");
 }
 
-/// Answers each request with the next of `answers`; tells the requests' heads.
-async fn server(answers: &'static [&'static str]) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
+/// Answers so many requests, `/here` and `/stay` by a redirection; tells the requests' heads, sorted.
+async fn server(requests: usize) -> (u16, tokio::task::JoinHandle<Vec<String>>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serve = async move {
         let mut heads = Vec::new();
-        for answer in answers {
+        for _ in 0..requests {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut head = Vec::new();
             while !head.windows(4).any(|w| w == b"\r\n\r\n") {
                 let n = stream.read_buf(&mut head).await.unwrap();
                 assert!(n > 0);
             }
-            heads.push(String::from_utf8(head).unwrap());
+            let head = String::from_utf8(head).unwrap();
+            let moved = head.contains("/here ") || head.contains("/stay ");
+            let answer = if moved { MOVED } else { OK };
             stream.write_all(answer.as_bytes()).await.unwrap();
+            heads.push(head);
         }
+        heads.sort();
         heads
     };
     (port, tokio::spawn(serve))
@@ -298,7 +302,7 @@ const MOVED: &str = "HTTP/1.1 302 Found\r\nLocation: /there\r\nContent-Length: 0
 async fn http_answers(options: &str) {
     let sshd = Sshd::start_with(options);
     let guest = guest(&sshd).await;
-    let (port, served) = server(&[OK, MOVED, OK, MOVED]).await;
+    let (port, served) = server(4).await;
     let free = crate::guest::tests::sshd::free_port().port();
     let text = format!(
         r#"
@@ -325,7 +329,10 @@ http:
     );
     assert_eq!(got[6].trim(), "body skip");
     let heads = served.await.unwrap();
-    let first = heads[0].to_lowercase();
+    let [first, stay, here, there] = &heads[..] else {
+        panic!("{heads:?}");
+    };
+    let first = first.to_lowercase();
     assert!(first.starts_with("get /health?x=1 http/1.1\r\n"), "{first}");
     assert!(
         first.contains(&format!("host: 127.0.0.1:{port}\r\n")),
@@ -336,12 +343,10 @@ http:
         first.contains("authorization: basic bwu6c2vjcmv0\r\n"),
         "{first}"
     );
-    assert!(
-        heads[1].contains(&format!("localhost:{port}\r\n")),
-        "{}",
-        heads[1]
-    );
-    assert!(heads[2].starts_with("HEAD /there "), "{}", heads[2]);
+    assert!(stay.starts_with("GET /stay "), "{stay}");
+    assert!(here.starts_with("HEAD /here "), "{here}");
+    assert!(here.contains(&format!("localhost:{port}\r\n")), "{here}");
+    assert!(there.starts_with("HEAD /there "), "{there}");
 }
 
 #[tokio::test]

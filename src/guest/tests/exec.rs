@@ -170,3 +170,28 @@ async fn commands_run_beside_each_other() {
     let (_, read) = tokio::join!(sh(&guest, &write), sh(&guest, &read));
     assert_eq!(read.stdout, b"met\n");
 }
+
+#[tokio::test]
+#[ignore = "takes 100 seconds: longer than silence is borne"]
+async fn a_silent_command_is_not_taken_for_a_lost_connection() {
+    let sshd = Sshd::start();
+    let guest = guest(&sshd).await;
+    assert_eq!(sh(&guest, "sleep 100; exit 4").await.status, 4);
+}
+
+#[tokio::test]
+#[ignore = "takes 90 seconds: longer than silence is borne"]
+async fn a_guest_that_is_silent_for_good_is_lost() {
+    let sshd = Sshd::start();
+    let guest = guest(&sshd).await;
+    let pid = String::from_utf8(sh(&guest, "echo $PPID").await.stdout).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let error = guest.capture(&Exec::new("true"), &Cancel::new()).await;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let text = error.unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "lost the connection to the guest: nothing heard for 75 s"
+    );
+}
