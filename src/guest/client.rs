@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant as Tick;
 
-use super::auth::{AuthFault, login};
 use super::connection::{Connection, Limits, Stop};
 use super::exec::{Captured, Ended, Exec, Feed, Running, Stream};
+use super::wait::{Attempt, LOGIN, PATIENCE, Patience, attempt, wait};
 use super::{GuestError, kill};
 use crate::model::Secret;
 use crate::sys::Cancel;
@@ -30,24 +30,8 @@ pub struct SshTarget {
     pub agent: bool,
 }
 
-/// When a refused login is believed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
-    /// After so many refusals in a row …
-    pub(super) refusals: u32,
-    /// … over at least this time (accounts may appear late during the first boot).
-    pub(super) span: Duration,
-}
-
-const PATIENCE: Patience = Patience {
-    refusals: 5,
-    span: Duration::from_secs(10),
-};
 /// How many connections a guest may have at once; sshd takes no more than 10 unauthenticated ones by default.
 const CONNECTIONS: usize = 4;
-/// How long a login may take for a connection beside the first.
-const LOGIN: Duration = Duration::from_secs(60);
-
 /// A machine that lets us in.
 #[derive(Debug)]
 pub struct Guest {
@@ -311,107 +295,4 @@ async fn end_remote(lent: Lent<'_>, running: &Running) {
         }
     }
     kill::kill(&mut lent.connection, pid).await;
-}
-
-/// Why one try to get in failed.
-enum Attempt {
-    /// Nobody there yet.
-    Refused(String),
-    /// Somebody there who refuses.
-    Auth(String),
-    /// Time was up in the middle of it.
-    Late,
-    /// No use to try again.
-    Fatal(GuestError),
-}
-
-async fn attempt(
-    target: &SshTarget,
-    limits: Limits<'_>,
-    banner: Duration,
-) -> Result<Connection, Attempt> {
-    let stopped = |stop: Stop| match stop {
-        Stop::Cancelled => Attempt::Fatal(GuestError::Cancelled),
-        Stop::Deadline => Attempt::Late,
-        Stop::Lost(reason) => Attempt::Refused(reason),
-        Stop::Ssh(error) => Attempt::Refused(error.message().to_owned()),
-    };
-    let dialled = limits.run(Connection::dial(target.addr, banner)).await;
-    let tcp = dialled.map_err(stopped)?.map_err(Attempt::Refused)?;
-    let end = Tick::now() + LOGIN;
-    let limits = Limits {
-        deadline: Some(limits.deadline.map_or(end, |d| d.min(end))),
-        ..limits
-    };
-    let handshake = Connection::handshake(tcp, limits).await;
-    let mut connection = handshake.map_err(stopped)?;
-    match login(&mut connection, target, limits).await {
-        Ok(()) => Ok(connection),
-        Err(AuthFault::Refused(reason)) => Err(Attempt::Auth(reason)),
-        Err(AuthFault::Fatal(error)) => Err(Attempt::Fatal(error)),
-        Err(AuthFault::Stop(stop)) => Err(stopped(stop)),
-    }
-}
-
-/// Tries again and again until the deadline.
-async fn wait(
-    target: &SshTarget,
-    limits: Limits<'_>,
-    note: &(dyn Fn(&str) + Send + Sync),
-    patience: Patience,
-) -> Result<Connection, GuestError> {
-    let start = Tick::now();
-    let auth = |reason: String| GuestError::Auth {
-        user: target.user.clone(),
-        reason,
-    };
-    // a slow guest may need longer than the first second for its banner
-    let mut banner = Duration::from_secs(1);
-    let mut refusals = 0;
-    let mut first_refusal = start;
-    let mut told = String::new();
-    loop {
-        let (reason, pause) = match attempt(target, limits, banner).await {
-            Ok(connection) => return Ok(connection),
-            Err(Attempt::Fatal(error)) => return Err(error),
-            Err(Attempt::Refused(reason)) => {
-                refusals = 0;
-                banner = (banner + banner / 4).min(Duration::from_secs(5));
-                (reason, Duration::from_millis(100))
-            }
-            Err(Attempt::Late) if told.is_empty() => {
-                ("the login takes too long".to_owned(), Duration::ZERO)
-            }
-            Err(Attempt::Late) => (told.clone(), Duration::ZERO),
-            Err(Attempt::Auth(reason)) => {
-                if refusals == 0 {
-                    first_refusal = Tick::now();
-                }
-                refusals += 1;
-                if refusals >= patience.refusals && first_refusal.elapsed() >= patience.span {
-                    return Err(auth(reason));
-                }
-                (
-                    format!("login refused: {reason}"),
-                    patience.span / patience.refusals,
-                )
-            }
-        };
-        if reason != told {
-            note(&format!("waiting for SSH at {}: {reason}", target.addr));
-            told.clone_from(&reason);
-        }
-        match limits.run(tokio::time::sleep(pause)).await {
-            Ok(()) => {}
-            Err(Stop::Deadline) if refusals > 0 => return Err(auth(reason)),
-            Err(Stop::Deadline) => {
-                return Err(GuestError::Refused {
-                    addr: target.addr,
-                    waited: start.elapsed(),
-                    reason,
-                });
-            }
-            Err(stop) => return Err(stop.into_error("waiting for SSH", start.elapsed())),
-        }
-    }
 }

@@ -17,9 +17,11 @@ mod error;
 mod exec;
 mod keypair;
 mod kill;
+mod mark;
 mod reboot;
 mod tunnel;
 mod upload;
+mod wait;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::guest::client::Patience;
+use crate::guest::wait::Patience;
 use crate::model::Secret;
 use std::sync::Mutex;
 use std::sync::mpsc;

@@ -184,11 +184,16 @@ async fn a_silent_command_is_not_taken_for_a_lost_connection() {
 async fn a_guest_that_is_silent_for_good_is_lost() {
     let sshd = Sshd::start();
     let guest = guest(&sshd).await;
-    let pid = String::from_utf8(sh(&guest, "echo $PPID").await.stdout).unwrap();
-    let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-    let error = guest.capture(&Exec::new("true"), &Cancel::new()).await;
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let mut server = None;
+    let mut on_output = |_: Stream, bytes: &[u8]| {
+        let pid = String::from_utf8_lossy(bytes).trim().parse().unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        server = Some(pid);
+    };
+    let exec = Exec::new("echo $PPID; exec sleep 95");
+    let error = guest.run(&exec, &mut on_output, &Cancel::new()).await;
+    rustix::process::kill_process(server.unwrap(), rustix::process::Signal::KILL).unwrap();
     let text = error.unwrap_err().to_string();
     assert_eq!(
         text,
