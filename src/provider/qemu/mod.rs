@@ -334,24 +334,32 @@ async fn connect(
     group: &mut process::Group,
     work: &Path,
 ) -> Result<Qmp, ProviderError> {
-    let accepted = tokio::select! {
-        accepted = tokio::time::timeout(START_PATIENCE, listener.accept()) => accepted,
-        status = group.wait() => {
-            let status = status.map_or_else(|e| e.to_string(), |s| s.to_string());
-            return Err(ProviderError::Failed(format!("qemu did not start: {status}{}", log_tail(work))));
-        }
+    let failed =
+        |why: String| ProviderError::Failed(format!("qemu did not start: {why}{}", log_tail(work)));
+    let accept = async {
+        let (stream, _) = listener.accept().await?;
+        // QEMU connects before it looks at its disks: what it dislikes there closes the socket again
+        Ok::<_, std::io::Error>(Qmp::start(stream).await)
     };
-    let (stream, _) = accepted
-        .map_err(|_| {
-            ProviderError::Timeout(format!(
-                "qemu did not connect within {}s{}",
-                START_PATIENCE.as_secs(),
-                log_tail(work)
-            ))
-        })?
-        .map_err(|e| io_error(work, e))?;
-    let started = Qmp::start(stream).await;
-    started.map_err(|e| ProviderError::Failed(format!("qemu did not start: {e}{}", log_tail(work))))
+    let connected = tokio::select! {
+        connected = tokio::time::timeout(START_PATIENCE, accept) => connected,
+        status = group.wait() => return Err(failed(words(status))),
+    };
+    match connected {
+        Ok(Ok(Ok(qmp))) => Ok(qmp),
+        Ok(Ok(Err(QmpError::Closed))) => Err(failed(words(group.wait().await))),
+        Ok(Ok(Err(error))) => Err(failed(error.to_string())),
+        Ok(Err(error)) => Err(io_error(work, error)),
+        Err(_) => Err(ProviderError::Timeout(format!(
+            "qemu did not connect within {}s{}",
+            START_PATIENCE.as_secs(),
+            log_tail(work)
+        ))),
+    }
+}
+
+fn words(status: std::io::Result<std::process::ExitStatus>) -> String {
+    status.map_or_else(|e| e.to_string(), |status| status.to_string())
 }
 
 fn log_path(work: &Path) -> PathBuf {

@@ -287,3 +287,199 @@ async fn vm_auto_takes_a_hypervisor_only_if_guests_run_under_it() {
     assert!(version.starts_with("qemu "), "{first}");
     assert!(rest == "kvm" || rest.starts_with("tcg (kvm: "), "{first}");
 }
+
+#[tokio::test]
+async fn vm_every_controller_and_adapter_starts() {
+    for (controller, adapter, firmware) in [
+        (Controller::Lsilogic, NicAdapter::E1000, Firmware::Bios),
+        (Controller::Sata, NicAdapter::E1000e, Firmware::Bios),
+        (Controller::Ide, NicAdapter::Virtio, Firmware::Bios),
+        (Controller::Nvme, NicAdapter::Vmxnet3, Firmware::Bios),
+        (Controller::Virtio, NicAdapter::Virtio, Firmware::Bios),
+        (Controller::Pvscsi, NicAdapter::Vmxnet3, Firmware::Efi),
+        (Controller::Ide, NicAdapter::E1000, Firmware::Efi),
+        (
+            Controller::Lsilogic,
+            NicAdapter::Virtio,
+            Firmware::EfiSecure,
+        ),
+    ] {
+        let bench = Bench::new();
+        let mut hardware = hardware(controller, adapter);
+        hardware.firmware = firmware;
+        hardware.cpus = 2;
+        hardware.cores_per_socket = 2;
+        hardware.disks.push(hardware.disks[0].clone());
+        hardware.nics.push(hardware.nics[0].clone());
+        assert!(bench.qemu.preflight(&hardware).await.is_empty());
+        let mut spec = bench.spec(hardware);
+        let floppy = bench.dir.path().join("floppy.img");
+        std::fs::write(&floppy, crate::image::fat::floppy("ks", &[]).unwrap()).unwrap();
+        spec.floppy = Some(floppy);
+        let mut machine = bench.launch(spec).await.unwrap();
+        if firmware == Firmware::Bios {
+            shows(&mut machine, "Please insert a bootable floppy").await;
+        } else {
+            // the firmware draws its logo in pixels: no text, and a picture that changes from the blank one
+            while machine.screen().await.unwrap().text.is_some() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+        let rest = machine.finish().await.unwrap();
+        assert_eq!(rest.disks.len(), 2);
+        assert_eq!(rest.nvram.is_some(), firmware != Firmware::Bios);
+    }
+}
+
+#[tokio::test]
+async fn vm_a_crash_is_told_with_what_qemu_said() {
+    let bench = Bench::new();
+    let spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
+    let socket = spec.work.join("qmp.sock");
+    let mut machine = bench.launch(spec).await.unwrap();
+    let pid = process_with(&socket);
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::SEGV).unwrap();
+    let error = machine.wait_off(Duration::from_secs(20)).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Gone(_)), "{error:?}");
+    let message = error.to_string();
+    assert!(message.starts_with("qemu crashed: signal: 11"), "{message}");
+    let error = machine.screen().await.unwrap_err();
+    assert!(matches!(error, ProviderError::Gone(_)), "{error:?}");
+    assert!(!machine.is_on());
+    assert!(machine.finish().await.is_err());
+}
+
+/// The process whose arguments name `file`.
+fn process_with(file: &Path) -> i32 {
+    let file = file.to_str().unwrap();
+    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let pid: i32 = entry.unwrap().file_name().to_str()?.parse().ok()?;
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        String::from_utf8_lossy(&arguments)
+            .contains(file)
+            .then_some(pid)
+    });
+    pids.max().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn vm_a_dropped_or_cancelled_machine_leaves_no_process() {
+    let bench = Bench::new();
+    let spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
+    let socket = spec.work.join("qmp.sock");
+    let cancel = Cancel::new();
+    let launch = bench
+        .qemu
+        .launch(spec, Arc::clone(&bench.journal), cancel.clone());
+    let mut machine = launch.await.unwrap();
+    assert_ne!(process_with(&socket), 0);
+    let error = machine
+        .wait_off(Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the machine was still on after 50ms");
+    cancel.cancel(crate::sys::CancelKind::Graceful);
+    let error = machine.wait_off(Duration::from_secs(60)).await.unwrap_err();
+    assert!(matches!(error, ProviderError::Cancelled));
+    drop(machine);
+    for _ in 0..500 {
+        if process_with(&socket) == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("qemu still runs");
+}
+
+#[tokio::test]
+async fn vm_a_long_work_directory_gets_its_socket_elsewhere() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
+    spec.work = bench.dir.path().join("long".repeat(30));
+    std::fs::create_dir(&spec.work).unwrap();
+    let entries = || {
+        std::fs::read_dir(bench.dir.path().join("journal"))
+            .unwrap()
+            .count()
+    };
+    let machine = bench.launch(spec).await.unwrap();
+    assert_eq!(entries(), 1);
+    machine.finish().await.unwrap();
+    assert_eq!(entries(), 0);
+}
+
+#[tokio::test]
+async fn vm_what_qemu_refuses_is_told_in_its_words() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
+    spec.cds = vec!["/no/such.iso".into()];
+    let error = bench.launch(spec).await.err().unwrap().to_string();
+    assert!(
+        error.starts_with("qemu did not start: exit status: 1: ")
+            && error.contains("Could not open '/no/such.iso': No such file or directory"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_with_the_fix() {
+    let dir = tempfile::tempdir().unwrap();
+    let qemu = |binary: &str| {
+        let settings = Settings {
+            binary: Some(binary.into()),
+            ..Settings::default()
+        };
+        Qemu::new(settings, dir.path(), "test-run")
+    };
+    for (binary, message) in [
+        ("/no/qemu", "there is no qemu at `/no/qemu`"),
+        ("no-such-qemu", "`no-such-qemu` is not on the search path"),
+    ] {
+        let unmet = qemu(binary)
+            .preflight(&hardware(Controller::Ide, NicAdapter::E1000))
+            .await;
+        match &unmet[..] {
+            [
+                ProviderError::Environment {
+                    message: told,
+                    help,
+                },
+            ] => {
+                assert_eq!(told, message);
+                assert!(help.contains("apt install qemu-system-x86"), "{help}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(qemu(binary).describe().await, format!("qemu: {message}"));
+    }
+}
+
+#[tokio::test]
+async fn content_for_every_disk_is_needed() {
+    let bench = Bench::new();
+    let mut spec = bench.spec(hardware(Controller::Ide, NicAdapter::E1000));
+    spec.disks.clear();
+    let error = bench.launch(spec).await.err().unwrap();
+    assert_eq!(
+        error.to_string(),
+        "the hardware has 1 disks, but content is given for 0"
+    );
+}
+
+#[tokio::test]
+#[ignore = "nightly: six installations, minutes under translation"]
+async fn vm_every_controller_is_installed_to_and_booted_from() {
+    for (controller, adapter, firmware) in [
+        (Controller::Lsilogic, NicAdapter::E1000, Firmware::Bios),
+        (Controller::Sata, NicAdapter::E1000e, Firmware::Bios),
+        (Controller::Ide, NicAdapter::Virtio, Firmware::Bios),
+        (Controller::Nvme, NicAdapter::Vmxnet3, Firmware::Bios),
+        (Controller::Pvscsi, NicAdapter::Vmxnet3, Firmware::Efi),
+        (Controller::Ide, NicAdapter::E1000, Firmware::Efi),
+    ] {
+        println!("{controller} {adapter} {firmware}");
+        let bench = Bench::new();
+        installs(&bench, mini(controller, adapter, firmware)).await;
+    }
+}

@@ -58,7 +58,7 @@ impl Prompt {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        self.loses != 0 && self.random % self.loses == 0
+        self.loses != 0 && self.random.is_multiple_of(self.loses)
     }
 
     fn press(&mut self, qcode: &str) {
