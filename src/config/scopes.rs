@@ -235,7 +235,7 @@ impl<'t> Scopes<'t> {
             let message = format!("the secret `{}.{path}` depends on an axis", decl.name);
             loader.push(
                 Diagnostic::error("secret", message)
-                    .label(variable.span.unwrap_or(decl.span), "")
+                    .label(decl.span, "")
                     .help("put it into a scope whose file does not depend on an axis"),
             );
         }
@@ -749,25 +749,26 @@ impl Scopes<'_> {
     }
 
     fn var(&mut self, loader: &Loader<'_>, var: &str) {
-        let file = loader.add_source("--var", var);
+        // the value may be a secret: it does not become part of a message
+        let shown = var.split_once('=').map_or(var, |(path, _)| path);
+        let file = loader.add_source("--var", shown);
         let split = var.split_once('=').and_then(|(path, value)| {
             let (scope, variable) = path.split_once('.')?;
             (!variable.is_empty()).then_some((scope, variable, value))
         });
         let Some((scope, variable, value)) = split else {
             loader.push(
-                Diagnostic::error("var", format!("`{var}` is no setting of a variable"))
-                    .label(Span::new(file, 0..var.len()), "")
+                Diagnostic::error("var", format!("`{shown}` is no setting of a variable"))
+                    .label(Span::new(file, 0..shown.len()), "")
                     .help("write it as `--var scope.name=value`"),
             );
             return;
         };
-        let start = var.len() - value.len();
         if self.known_scope(loader, scope, Span::new(file, 0..scope.len())) {
             let file = loader.add_source("--var", value);
             let entry = tree::Entry {
                 key: variable.to_owned(),
-                key_span: Span::new(file, 0..start.min(value.len())),
+                key_span: Span::new(file, 0..0),
                 node: Node {
                     span: Span::new(file, 0..value.len()),
                     value: Value::Text(value.to_owned()),

@@ -29,13 +29,19 @@ impl Span {
     }
 }
 
-/// A file's name and text.
-#[derive(Clone, Debug)]
+/// A file's name and text. The text does not show in `Debug`: files of variables may hold secrets.
+#[derive(Clone)]
 pub struct Source {
     /// As shown to people: relative to the project.
     pub name: String,
     /// Its content.
     pub text: String,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({}, {} bytes)", self.name, self.text.len())
+    }
 }
 
 /// All files that have been read, in reading order.

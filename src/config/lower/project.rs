@@ -26,7 +26,9 @@ pub(in crate::config) fn file(
     let (table, faults) = tree::parse(file.id, &file.text);
     let broken = !faults.is_empty();
     faults.into_iter().for_each(|fault| loader.push(fault));
-    loader.with_faults(|faults| check_table(&table, &keys::FILE, faults));
+    if !broken {
+        loader.with_faults(|faults| check_table(&table, &keys::FILE, faults));
+    }
     let (name, version) = identity(loader, &table);
     let axes = axes(loader, table.table("axes"));
     let scopes = Scopes::new(loader, table.table("scopes"), overrides, &name);

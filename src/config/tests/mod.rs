@@ -1,4 +1,6 @@
 //! Loading, seen from outside.
 
+mod diagnostics;
+mod language;
 mod repository;
 mod support;
