@@ -216,3 +216,10 @@ fn regular_expressions_are_checked_when_read() {
         "2:16 this is no regular expression: unclosed group ()"
     );
 }
+
+#[test]
+fn the_repositorys_own_gossfile_is_understood() {
+    let text = include_str!("../../../scripts/goss/goss.yaml");
+    let set = parse_gossfile("scripts/goss/goss.yaml", text);
+    assert!(set.unwrap_or_else(|e| panic!("{e:?}")).checks.len() > 5);
+}

@@ -130,27 +130,34 @@ async fn the_agent_is_asked() {
     let mut out = std::io::BufReader::new(agent.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
     // the agent's place is an environment variable, which only another process can have
-    let child = |key: Option<&std::path::Path>| {
-        if let Some(key) = key {
-            let add = std::process::Command::new("ssh-add")
-                .arg("-q")
-                .arg(key)
-                .env("SSH_AUTH_SOCK", &socket)
-                .status();
-            assert!(add.unwrap().success());
-        }
+    let child = |socket: &std::path::Path| {
         let output = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "guest::tests::connect::by_agent", "--ignored"])
-            .env("SSH_AUTH_SOCK", &socket)
+            .env("SSH_AUTH_SOCK", socket)
             .env("FORGE_TEST_ADDR", sshd.target().addr.to_string())
-            .output();
-        output.unwrap().status.success()
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said)
     };
-    let without = child(None);
-    let with = child(Some(&sshd.dir.path().join("user")));
+    let (empty, without) = child(&socket);
+    let add = std::process::Command::new("ssh-add")
+        .arg("-q")
+        .arg(sshd.dir.path().join("user"))
+        .env("SSH_AUTH_SOCK", &socket)
+        .status();
+    assert!(add.unwrap().success());
+    let (full, with) = child(&socket);
     agent.kill().unwrap();
     agent.wait().unwrap();
-    assert!(!without && with);
+    assert!(full, "{with}");
+    assert!(
+        !empty && without.contains("the agent's 0 keys not accepted"),
+        "{without}"
+    );
+    let (gone, silent) = child(&socket.with_extension("none"));
+    let message = "the SSH agent (SSH_AUTH_SOCK) does not answer: ";
+    assert!(!gone && silent.contains(message), "{silent}");
 }
 
 #[tokio::test]
