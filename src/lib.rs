@@ -29,7 +29,7 @@ pub mod store;
 /// Downloads with resume and checksum; the kickstart server.
 pub mod net;
 
-/// Bytes of formats: VMDK, OVF, OVA, FAT; knows no machine.
+/// Bytes of formats: VMDK, qcow2, OVF, OVA, FAT, ISO 9660; knows no machine.
 pub mod image;
 
 /// The machine from inside: SSH, upload, commands, checks; knows no hypervisor.

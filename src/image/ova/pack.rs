@@ -102,12 +102,7 @@ pub fn pack(
         mtime,
     );
     for (file, window) in files.iter().zip(windows) {
-        if window.len() > USTAR_MOST {
-            warnings.push(format!(
-                "`{}` is larger than 8GiB, beyond what plain tar can say; tools that know no GNU tar will refuse it",
-                file.name
-            ));
-        }
+        warnings.extend(size_warning(&file.name, window.len()));
         parts.push(Part::Bytes(header(&file.name, window.len(), mtime)));
         let padding = window.len().next_multiple_of(BLOCK) - window.len();
         parts.push(Part::File(file.path.clone(), window));
@@ -208,6 +203,14 @@ fn member(parts: &mut Vec<Part>, name: &str, bytes: &[u8], mtime: u64) {
     parts.push(Part::Bytes(padded));
 }
 
+fn size_warning(name: &str, size: u64) -> Option<String> {
+    (size > USTAR_MOST).then(|| {
+        format!(
+            "`{name}` is larger than 8GiB, beyond what plain tar can say; tools that know no GNU tar will refuse it"
+        )
+    })
+}
+
 fn header(name: &str, size: u64, mtime: u64) -> Vec<u8> {
     let mut header = tar::Header::new_ustar();
     // `check_name` has seen to it that the name fits.
@@ -295,5 +298,47 @@ fn finished(
         Ok(CopyOutcome::Whole) => Ok(()),
         Ok(CopyOutcome::Stopped) => Err(OvaError::Cancelled),
         Err(e) => Err(error(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::image::ova::Package;
+
+    #[test]
+    fn a_member_beyond_8_gib_is_told_and_readable() {
+        let size = 9 << 30;
+        assert_eq!(size_warning("d.vmdk", USTAR_MOST), None);
+        let warning = size_warning("d.vmdk", size).unwrap();
+        assert!(
+            warning.starts_with("`d.vmdk` is larger than 8GiB"),
+            "{warning}"
+        );
+        // The content is a hole, and so is the end of the archive.
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&header("d.vmdk", size, 0)).unwrap();
+        file.as_file().set_len(size + 3 * BLOCK).unwrap();
+        let package = Package::of_archive(&Window::open(file.path()).unwrap());
+        assert_eq!(package.damage, None);
+        assert_eq!(package.members[0].data.len(), size);
+        assert!(package.members[0].binary_size);
+        let listing = Command::new("tar").arg("-tvf").arg(file.path()).output();
+        let listing = String::from_utf8(listing.unwrap().stdout).unwrap();
+        assert!(listing.contains(&format!(" {size} ")), "{listing}");
+    }
+
+    #[test]
+    fn a_full_disk_is_told() {
+        let part = [Part::Bytes(vec![1; 4096])];
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let error = write_parts(&part, &full, &|_| {}, &Cancel::new()).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.starts_with("cannot write the ova: No space left"),
+            "{message}"
+        );
     }
 }

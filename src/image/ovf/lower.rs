@@ -137,10 +137,18 @@ impl Envelope {
 
     fn disk(&self, item: &Item) -> Result<ApplianceDisk, OvfError> {
         let label = item.name.clone().unwrap_or_else(|| item.instance.clone());
-        let resource = item.host_resources.first().ok_or(OvfError::Missing {
-            what: "`HostResource`",
-            place: format!("disk `{label}`"),
-        })?;
+        let Some(resource) = item.host_resources.first() else {
+            let number = item.quantity.as_deref().ok_or(OvfError::Missing {
+                what: "`HostResource`",
+                place: format!("disk `{label}`"),
+            })?;
+            let what = format!("the size of disk `{label}`");
+            return Ok(ApplianceDisk {
+                capacity: size(number, item.units.as_deref(), &what)?,
+                file: None,
+                format: String::new(),
+            });
+        };
         let dangling = || OvfError::Dangling {
             what: format!("disk `{label}`"),
             target: resource.clone(),
@@ -258,17 +266,20 @@ fn unit(text: &str) -> Option<u64> {
         "tb" | "terabytes" => return Some(1 << 40),
         _ => {}
     }
-    let (byte, factor) = text.split_once('*')?;
-    if byte.trim() != "byte" {
+    let mut factors = text.split('*').map(str::trim);
+    if factors.next() != Some("byte") {
         return None;
     }
-    match factor.trim().split_once('^') {
-        None => factor.trim().parse().ok(),
-        Some((base, power)) => {
-            let base: u64 = base.trim().parse().ok()?;
-            base.checked_pow(power.trim().parse().ok()?)
-        }
-    }
+    factors.try_fold(1_u64, |product, factor| {
+        let number: u64 = match factor.split_once('^') {
+            None => factor.parse().ok()?,
+            Some((base, power)) => {
+                let base: u64 = base.trim().parse().ok()?;
+                base.checked_pow(power.trim().parse().ok()?)?
+            }
+        };
+        product.checked_mul(number)
+    })
 }
 
 fn controller(

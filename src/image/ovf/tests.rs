@@ -337,6 +337,25 @@ const FAULTS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
+fn a_disk_without_a_file_has_its_size_in_the_item() {
+    let text = FOREIGN.replace(
+        "<r:HostResource>/disk/d</r:HostResource>",
+        "<r:AllocationUnits>byte*1024 * 2^10</r:AllocationUnits><r:VirtualQuantity>7</r:VirtualQuantity>",
+    );
+    let appliance = parse(text.as_bytes()).unwrap().lower().unwrap();
+    assert_eq!(appliance.disks[0].capacity, Size::from_mib(7));
+    assert_eq!(appliance.disks[0].file, None);
+    let error = parse(
+        text.replace("<r:VirtualQuantity>7</r:VirtualQuantity>", "")
+            .as_bytes(),
+    );
+    assert_eq!(
+        error.unwrap().lower().unwrap_err().to_string(),
+        "the ovf has no `HostResource` in disk `4`"
+    );
+}
+
+#[test]
 fn each_fault_of_an_ovf_has_its_message() {
     let lowered = |from: &str, to: &str| {
         assert!(FOREIGN.contains(from), "{from}");

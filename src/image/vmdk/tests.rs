@@ -205,6 +205,27 @@ fn damage_is_found_wherever_it_is() {
 }
 
 #[test]
+fn a_full_disk_ends_the_writing_and_progress_never_goes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = mixed(dir.path());
+    let source = RawDisk::open(&raw).unwrap();
+    let mut full = File::options().write(true).open("/dev/full").unwrap();
+    let error = write(&source, &options(), &mut full, &|_| {}, &Cancel::new()).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with("cannot write the vmdk: No space left"),
+        "{message}"
+    );
+    let told = std::sync::Mutex::new(vec![0]);
+    let progress = |n| told.lock().unwrap().push(n);
+    let mut sink = std::io::sink();
+    write(&source, &options(), &mut sink, &progress, &Cancel::new()).unwrap();
+    let told = told.into_inner().unwrap();
+    assert!(told.is_sorted());
+    assert_eq!(told.last(), Some(&source.size()));
+}
+
+#[test]
 fn each_error_says_what_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let raw = disk(dir.path(), 1 << 20, &[(0, vec![1; 9])]);
