@@ -180,6 +180,12 @@ pub trait Machine: Send + Sync {
     /// Whether the machine is still on.
     fn is_on(&mut self) -> bool;
 
+    /// How often the guest has been reset, where that can be told: an installer that is done restarts, with one or
+    /// several resets.
+    fn resets(&self) -> Option<u64> {
+        None
+    }
+
     /// Turns it off hard if it is on, and hands out its files.
     async fn finish(self: Box<Self>) -> Result<AtRest, ProviderError>;
 }

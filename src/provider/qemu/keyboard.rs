@@ -111,15 +111,15 @@ const US: [Row; 4] = [
 const GB: [Row; 4] = [
     Row {
         qcodes: NUMBERS,
-        levels: ["`1234567890-=", "¬!\"£$%^&*()_+", "¦   €"],
+        levels: ["`1234567890-=", "¬!\"£$%^&*()_+", "    €"],
     },
     Row {
         qcodes: UPPER,
-        levels: ["qwertyuiop[]", "QWERTYUIOP{}", "  é   úíó"],
+        levels: ["qwertyuiop[]", "QWERTYUIOP{}", ""],
     },
     Row {
         qcodes: HOME,
-        levels: ["asdfghjkl;'#", "ASDFGHJKL:@~", "á"],
+        levels: ["asdfghjkl;'#", "ASDFGHJKL:@~", ""],
     },
     Row {
         qcodes: LOWER,

@@ -197,6 +197,10 @@ impl Machine for QemuMachine {
         matches!(self.group.child.try_wait(), Ok(None))
     }
 
+    fn resets(&self) -> Option<u64> {
+        Some(self.qmp.seen().resets)
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
         if self.is_on() {
             // an answer is not waited for: QEMU may close the socket before it

@@ -220,6 +220,7 @@ async fn installs(bench: &Bench, hardware: Hardware) -> Box<dyn Machine> {
     says(&mut machine, "INSTALL COMPLETE").await;
     says(&mut machine, "BOOTED").await;
     has_ssh(&mut machine).await;
+    assert!(machine.resets() >= Some(1));
     machine
 }
 
@@ -482,4 +483,36 @@ async fn vm_every_controller_is_installed_to_and_booted_from() {
         let bench = Bench::new();
         installs(&bench, mini(controller, adapter, firmware)).await;
     }
+}
+
+#[tokio::test]
+async fn vm_a_foreign_image_boots_below_a_layer_that_is_thrown_away() {
+    let bench = Bench::new();
+    // mov dx, 0x3f8; then mov al, C; out dx, al for each character; hlt
+    let mut sector = vec![0xba, 0xf8, 0x03];
+    for c in b"HELLO" {
+        sector.extend([0xb0, *c, 0xee]);
+    }
+    sector.extend([0xf4, 0xeb, 0xfd]);
+    sector.resize(510, 0);
+    sector.extend([0x55, 0xaa]);
+    let raw = bench.dir.path().join("disk.raw");
+    std::fs::write(&raw, sector).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&raw).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let vmdk = bench.dir.path().join("disk.vmdk");
+    let mut convert = process::command("qemu-img", "test");
+    convert.args(["convert", "-O", "vmdk", "-o", "subformat=streamOptimized"]);
+    convert.arg(&raw).arg(&vmdk);
+    assert!(convert.status().await.unwrap().success());
+    let before = std::fs::read(&vmdk).unwrap();
+    let mut spec = bench.spec(hardware(Controller::Lsilogic, NicAdapter::E1000));
+    spec.disks[0] = DiskSource::Image {
+        path: vmdk.clone(),
+        format: "vmdk".into(),
+    };
+    let mut machine = bench.launch(spec).await.unwrap();
+    says(&mut machine, "HELLO").await;
+    machine.finish().await.unwrap();
+    assert!(std::fs::read(&vmdk).unwrap() == before);
 }
