@@ -1,1 +1,5 @@
-fn main() {}
+//! The `forge` program: everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    forge::cli::main()
+}

@@ -1,1 +1,200 @@
-//! To be written.
+//! One file per stage kind; the one place where provider, guest, image, net and store meet.
+//!
+//! What all kinds share: [`Host`] is what surrounds a stage, `machine` takes one from power-on to a login and back to
+//! rest, `resolve` fills in late values, `outputs` puts files where users look for them.
+
+mod command;
+mod export;
+mod failure;
+mod iso_base;
+mod kept;
+mod machine;
+mod media;
+mod outputs;
+mod pack_ova;
+mod provision;
+mod resolve;
+mod shell;
+mod step;
+mod verify;
+mod visit;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use kept::{Kept, OnError};
+pub use machine::{Session, login_target};
+pub use pack_ova::EPOCH;
+pub use resolve::RunFacts;
+pub use visit::{Visit, visit};
+
+use crate::config::Secrets;
+use crate::engine::{Demand, ExecError, Executor, StageContext, StageFailure};
+use crate::model::{Artifact, Hardware, MachineState, Name, Stage, StageKind};
+use crate::plan::{self, Facts};
+use crate::provider::Provider;
+use crate::store::{Db, Store};
+use crate::sys::Journal;
+
+/// What surrounds the stages of a project on this machine.
+pub struct Host {
+    /// The project's directory, absolute.
+    pub root: PathBuf,
+    /// The cache directory: store, downloads, probes.
+    pub cache: PathBuf,
+    /// Content.
+    pub store: Arc<Store>,
+    /// Records and the stat cache.
+    pub db: Arc<Db>,
+    /// What must not outlive the run.
+    pub journal: Arc<Journal>,
+    /// The providers by name.
+    pub providers: BTreeMap<Name, Arc<dyn Provider>>,
+    /// Values of secret variables.
+    pub secrets: Arc<Secrets>,
+    /// The run's volatile facts.
+    pub run: RunFacts,
+    /// What becomes of machines whose stage fails.
+    pub on_error: OnError,
+    /// Where those that are kept are written down.
+    pub kept: Kept,
+}
+
+impl Host {
+    /// The provider `name`, or a failure that says why there is none.
+    pub(crate) fn provider(&self, name: &str) -> Result<&Arc<dyn Provider>, StageFailure> {
+        self.providers
+            .iter()
+            .find(|(known, _)| known.as_str() == name)
+            .map(|(_, provider)| provider)
+            .ok_or_else(|| StageFailure {
+                message: format!("the provider `{name}` cannot run machines yet"),
+                help: vec!["vSphere is planned; use a provider of type `qemu`".into()],
+                environment: true,
+                ..StageFailure::default()
+            })
+    }
+}
+
+/// Surveys what stages read: file digests and provider identities. Blocking.
+pub fn survey(host: &Host, stage: &Stage) -> Facts {
+    facts(host, &plan::inputs_of(stage))
+}
+
+fn facts(host: &Host, inputs: &[crate::model::Input]) -> Facts {
+    let files = crate::store::facts(&host.root, inputs, &host.db.stat_cache());
+    let identities = host
+        .providers
+        .iter()
+        .map(|(name, provider)| (name.clone(), provider.identity()))
+        .collect();
+    Facts { files, identities }
+}
+
+/// [`survey`] for several stages.
+pub fn survey_all<'s>(host: &Host, stages: impl Iterator<Item = &'s Stage>) -> Facts {
+    let mut inputs: Vec<_> = stages.flat_map(plan::inputs_of).collect();
+    inputs.sort();
+    inputs.dedup();
+    facts(host, &inputs)
+}
+
+/// The hardware that runs while `stage` runs, if a machine does.
+pub(crate) fn running_hardware(stage: &Stage) -> Option<&Hardware> {
+    match &stage.kind {
+        StageKind::IsoBase(kind) => Some(&kind.hardware),
+        StageKind::Provision(kind) => Some(&kind.hardware),
+        StageKind::Command(_)
+        | StageKind::Clone(_)
+        | StageKind::Export(_)
+        | StageKind::PackOva(_)
+        | StageKind::Verify(_) => None,
+    }
+}
+
+/// Does stages of all kinds.
+pub struct Executors {
+    /// What surrounds them.
+    pub host: Arc<Host>,
+}
+
+#[async_trait]
+impl Executor for Executors {
+    fn facts(&self, stage: &Stage) -> Result<Facts, String> {
+        Ok(survey(&self.host, stage))
+    }
+
+    fn demand(&self, stage: &Stage) -> Demand {
+        match (&stage.kind, running_hardware(stage)) {
+            (_, Some(hardware)) => Demand {
+                machines: 1,
+                memory: hardware.memory.bytes(),
+            },
+            // its hardware is known only once the appliance is read
+            (StageKind::Verify(_), None) => Demand {
+                machines: 1,
+                memory: 0,
+            },
+            _ => Demand::default(),
+        }
+    }
+
+    async fn execute(&self, context: StageContext) -> Result<Artifact, ExecError> {
+        let stage = Arc::clone(&context.stage);
+        let host = self.host.as_ref();
+        match &stage.kind {
+            StageKind::Command(kind) => command::execute(host, &context, kind).await,
+            StageKind::IsoBase(kind) => iso_base::execute(host, &context, kind).await,
+            StageKind::Clone(kind) => clone_machine(&context, kind),
+            StageKind::Provision(kind) => provision::execute(host, &context, kind).await,
+            StageKind::Export(kind) => export::execute(host, &context, kind).await,
+            StageKind::PackOva(kind) => pack_ova::execute(host, &context, kind).await,
+            StageKind::Verify(kind) => verify::execute(host, &context, kind).await,
+        }
+    }
+
+    async fn restore(&self, stage: &Stage, artifact: &Artifact) -> Result<(), StageFailure> {
+        outputs::restore(&self.host, stage, artifact).await
+    }
+}
+
+/// A linked clone at rest is the same layers under its own hardware: nothing is copied, nothing is started.
+fn clone_machine(
+    context: &StageContext,
+    kind: &crate::model::Clone,
+) -> Result<Artifact, ExecError> {
+    let upstream = upstream_machine(context)?;
+    let machine = MachineState {
+        hardware: kind.hardware.clone(),
+        ..upstream.clone()
+    };
+    Ok(Artifact {
+        machine: Some(machine),
+        ..Artifact::default()
+    })
+}
+
+/// The artifact of the stage that `from` names.
+pub(crate) fn upstream(context: &StageContext) -> Result<&Artifact, StageFailure> {
+    let from = context.stage.from.as_ref();
+    from.and_then(|key| context.upstream.get(key))
+        .map(AsRef::as_ref)
+        .ok_or_else(|| StageFailure {
+            message: "there is no artifact of the stage that `from` names".into(),
+            ..StageFailure::default()
+        })
+}
+
+/// The machine that the stage starts from.
+pub(crate) fn upstream_machine(context: &StageContext) -> Result<&MachineState, StageFailure> {
+    upstream(context)?
+        .machine
+        .as_ref()
+        .ok_or_else(|| StageFailure {
+            message: "the stage that `from` names has left no machine".into(),
+            ..StageFailure::default()
+        })
+}

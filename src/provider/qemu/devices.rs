@@ -135,7 +135,7 @@ impl Line {
         let hardware = machine.hardware;
         self.0.push("-nodefaults".into());
         self.0.push("-no-user-config".into());
-        self.add("-name", escaped(machine.name));
+        self.add("-name", format!("guest={}", escaped(machine.name)));
         let mut chipset = if is_pc(hardware) { "pc" } else { "q35" }.to_owned();
         if let Some(flash) = machine.flash {
             for (node, file) in [("code", &flash.code), ("vars", &flash.vars)] {

@@ -1,0 +1,58 @@
+# What forge's own scripts need on this machine, and how it gets there. Sourced, not run.
+#
+#   need GROUP…   makes sure that the Debian packages of these groups are installed:
+#                 build (compiling forge), run (building images), test, bench
+
+packages_of() {
+    case $1 in
+    build) echo build-essential pkg-config libssl-dev ca-certificates git ;;
+    run) echo qemu-system-x86 qemu-utils ovmf openssh-client \
+        apt dpkg dpkg-dev cpio python3 zstd xz-utils xorriso mtools mmdebstrap ;;
+    test) echo openssh-server dropbear-bin sshpass procps util-linux tar genisoimage jq shellcheck ;;
+    bench) echo packer sshpass jq ;;
+    *) echo "packages_of: no group $1" >&2; return 1 ;;
+    esac
+}
+
+missing_packages() {
+    for group in "$@"; do
+        for package in $(packages_of "$group"); do
+            state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+            [ "$state" = installed ] || echo "$package"
+        done
+    done | sort -u | tr '\n' ' '
+}
+
+need() {
+    if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+        echo "This is not Debian or Ubuntu. Install these (Debian's names), then run this again:" >&2
+        for group in "$@"; do echo "  $(packages_of "$group")" >&2; done
+        command -v qemu-img >/dev/null && command -v xorriso >/dev/null && [ "${FORGE_ASSUME_PACKAGES:-}" = 1 ] && return 0
+        echo "(with them installed: FORGE_ASSUME_PACKAGES=1 $0)" >&2
+        exit 3
+    fi
+    missing=$(missing_packages "$@")
+    [ -n "$missing" ] || return 0
+    echo "installing: $missing"
+    root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { echo "run as root: apt-get install $missing" >&2; exit 3; }
+        root=sudo
+    fi
+    export DEBIAN_FRONTEND=noninteractive
+    # shellcheck disable=SC2086  # the list is words
+    $root apt-get -qq update && $root apt-get -qq install -y --no-install-recommends $missing >/dev/null || {
+        echo "could not install: $missing" >&2
+        exit 3
+    }
+}
+
+need_rust() {
+    if ! command -v cargo >/dev/null; then
+        [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+    fi
+    command -v cargo >/dev/null || {
+        echo "Rust is missing: install it with rustup (https://rustup.rs), then run this again" >&2
+        exit 3
+    }
+}

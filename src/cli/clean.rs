@@ -1,0 +1,213 @@
+//! `forge clean`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use super::common::{self, Choice, Global};
+use super::session::{Session, store_error};
+use super::{CliError, Exit};
+use crate::model::{Size, StageKey};
+use crate::stages::Kept;
+use crate::store::{Db, Store, keep_set};
+use crate::sys::FileLock;
+
+/// Remove what stages have left: artifacts, machines, records; the next run builds them anew
+#[derive(Args, Debug)]
+pub(super) struct CleanArgs {
+    /// Stages or targets; none: all stages of the project at all axis values
+    targets: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Also remove downloads and everything else in the cache that no other project needs
+    #[arg(long)]
+    cache: bool,
+    /// Only what was made longer ago than this, such as `30d`
+    #[arg(long, value_name = "DURATION")]
+    older_than: Option<String>,
+    /// Show what would be removed
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every command takes its arguments whole"
+)]
+pub(super) fn run(global: &Global, args: CleanArgs) -> Result<Exit, CliError> {
+    let session = Session::load(global, &args.choice)?;
+    let age = args.older_than.as_deref().map(parse_age).transpose()?;
+    let (store, db) = session.open()?;
+    let _lock =
+        FileLock::try_acquire(&session.state_dir().join("lock"), "forge clean").map_err(|e| {
+            CliError::environment(format!("another forge works on this project: {e}"))
+                .help("wait until it has finished")
+        })?;
+    let mut cleaner = Cleaner {
+        session: &session,
+        db: &db,
+        dry_run: args.dry_run,
+        removed: Vec::new(),
+        bytes: 0,
+    };
+    for key in stages(&session, &args, &db)? {
+        cleaner.stage(&key, age)?;
+    }
+    cleaner.collect(&store, args.cache)?;
+    let verb = if args.dry_run {
+        "would remove"
+    } else {
+        "removed"
+    };
+    let mut text: String = cleaner
+        .removed
+        .iter()
+        .map(|what| format!("{verb} {what}\n"))
+        .collect();
+    text.push_str(&match cleaner.removed.len() {
+        0 => "nothing to clean\n".to_owned(),
+        _ => format!("{verb} {} in the cache\n", Size::from_bytes(cleaner.bytes)),
+    });
+    common::print(text.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+/// The named stages at the chosen axis values, without what they depend on; all recorded ones without names.
+fn stages(session: &Session, args: &CleanArgs, db: &Db) -> Result<Vec<StageKey>, CliError> {
+    if args.targets.is_empty() {
+        let mut all: BTreeSet<StageKey> = session
+            .project
+            .stages
+            .iter()
+            .map(|s| s.key.clone())
+            .collect();
+        // stages that builds.toml no longer has
+        all.extend(db.recorded_stages().map_err(|e| store_error(&e))?);
+        return Ok(all.into_iter().collect());
+    }
+    let names: BTreeSet<&str> = args
+        .targets
+        .iter()
+        .flat_map(|target| {
+            match session
+                .project
+                .targets
+                .iter()
+                .find(|(name, _)| name.as_str() == target)
+            {
+                Some((_, stages)) => stages.iter().map(crate::model::Name::as_str).collect(),
+                None => vec![target.as_str()],
+            }
+        })
+        .collect();
+    let selected = session.select(&args.choice, &args.targets)?;
+    Ok(selected
+        .into_iter()
+        .filter(|key| names.contains(key.name.as_str()))
+        .collect())
+}
+
+struct Cleaner<'a> {
+    session: &'a Session,
+    db: &'a Db,
+    dry_run: bool,
+    removed: Vec<String>,
+    bytes: u64,
+}
+
+impl Cleaner<'_> {
+    fn stage(&mut self, key: &StageKey, age: Option<Duration>) -> Result<(), CliError> {
+        let Some(last) = self.db.last(key) else {
+            return self.kept_machine(key);
+        };
+        if age.is_some_and(|age| made_within(last.started, age)) {
+            return Ok(());
+        }
+        for file in last
+            .artifact
+            .files
+            .values()
+            .filter_map(|file| file.path.as_ref())
+        {
+            let path = self.session.root.join(file);
+            if path.exists() {
+                self.removed.push(file.clone());
+                if !self.dry_run {
+                    remove(&path)?;
+                    remove_empty_parents(&path, &self.session.root);
+                }
+            }
+        }
+        self.removed.push(format!("the record of {key}"));
+        if !self.dry_run {
+            self.db.forget(key).map_err(|e| store_error(&e))?;
+        }
+        self.kept_machine(key)
+    }
+
+    fn kept_machine(&mut self, key: &StageKey) -> Result<(), CliError> {
+        let kept = Kept::new(&self.session.state_dir());
+        if kept.get(key).is_some() {
+            self.removed.push(format!("the failed machine of {key}"));
+            if !self.dry_run {
+                kept.remove(key).map_err(|e| {
+                    CliError::environment(format!("cannot remove a failed machine: {e}"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Frees the objects that nothing needs any more. A dry run cannot know them: the records still stand.
+    fn collect(&mut self, store: &Store, everything: bool) -> Result<(), CliError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let mut keep = keep_set(store, Some((&self.session.root, self.db)), None)
+            .map_err(|e| store_error(&e))?;
+        keep.extend(Kept::new(&self.session.state_dir()).digests());
+        let age = (!everything).then_some(Duration::from_secs(0));
+        let report = store.gc(&keep, age, false).map_err(|e| store_error(&e))?;
+        self.bytes = report.freed;
+        if everything {
+            let downloads = self.session.cache.join("downloads");
+            if downloads.exists() {
+                remove(&downloads)?;
+                self.removed.push("downloads".to_owned());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn made_within(started: u64, age: Duration) -> bool {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    now.saturating_sub(started) < age.as_secs()
+}
+
+pub(super) fn parse_age(text: &str) -> Result<Duration, CliError> {
+    crate::model::Duration::parse(text)
+        .map(crate::model::Duration::std)
+        .map_err(|e| CliError::input(format!("`--older-than {text}`: {e}")))
+}
+
+fn remove(path: &Path) -> Result<(), CliError> {
+    crate::sys::fs::remove(path)
+        .map_err(|e| CliError::environment(format!("cannot remove {}: {e}", path.display())))
+}
+
+fn remove_empty_parents(path: &Path, root: &Path) {
+    for parent in path
+        .ancestors()
+        .skip(1)
+        .take_while(|p| *p != root && p.starts_with(root))
+    {
+        if std::fs::remove_dir(parent).is_err() {
+            break;
+        }
+    }
+}

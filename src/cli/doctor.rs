@@ -1,0 +1,172 @@
+//! `forge doctor`.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::common::{self, Choice, Global};
+use super::session::{Session, cache_dir, find_project, run_facts};
+use super::{CliError, Exit};
+use crate::model::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter, Size};
+use crate::provider::qemu::{Qemu, Settings};
+use crate::provider::{Provider, ProviderError};
+use crate::report::{self, Finding, Health, Paint};
+use crate::sys;
+
+/// Below this, builds fail in the middle.
+const LITTLE_SPACE: u64 = 5 << 30;
+
+/// Show what this host has and lacks for building images, with the fix
+#[derive(Args, Debug)]
+pub(super) struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every command takes its arguments whole"
+)]
+pub(super) fn run(global: &Global, args: DoctorArgs) -> Result<Exit, CliError> {
+    let cache = cache_dir(global)?;
+    let mut findings = Vec::new();
+    if find_project(global).is_ok() {
+        findings.push(match Session::load(global, &Choice::default()) {
+            Ok(session) => good(
+                "project",
+                session.root.join("builds.toml").display().to_string(),
+            ),
+            Err(_) => bad("project", "builds.toml has faults", "see `forge validate`"),
+        });
+    }
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    findings.extend(runtime.block_on(qemu(&cache)));
+    findings.push(program(
+        "ssh",
+        "`forge ssh` needs it",
+        "install openssh-client",
+    ));
+    findings.push(program(
+        "ssh-keygen",
+        "`forge ssh` needs it",
+        "install openssh-client",
+    ));
+    findings.push(space(&cache));
+    let text = if args.json || global.json() {
+        format!("{:#}\n", report::doctor_json(&findings))
+    } else {
+        report::doctor_text(&findings, Paint::new(global.colour_stdout()))
+    };
+    common::print(text.as_bytes())?;
+    let broken = findings.iter().any(|finding| finding.health == Health::Bad);
+    Ok(if broken {
+        Exit::Environment
+    } else {
+        Exit::Done
+    })
+}
+
+async fn qemu(cache: &Path) -> Vec<Finding> {
+    let qemu = Qemu::new(Settings::default(), cache, &run_facts().id);
+    let mut findings = Vec::new();
+    for (what, firmware) in [("qemu", Firmware::Bios), ("uefi firmware", Firmware::Efi)] {
+        let faults = qemu.preflight(&hardware(firmware)).await;
+        if faults.is_empty() {
+            let detail = if firmware == Firmware::Bios {
+                qemu.describe().await
+            } else {
+                "found".into()
+            };
+            findings.push(good(what, detail));
+        }
+        for fault in faults {
+            findings.push(match fault {
+                ProviderError::Environment { message, help } => bad(what, &message, &help),
+                other => bad(what, &other.to_string(), "see docs/troubleshooting.md"),
+            });
+        }
+    }
+    if let Some(qemu) = findings.first_mut()
+        && qemu.health == Health::Good
+        && qemu.detail.contains("tcg")
+    {
+        qemu.health = Health::Poor;
+        qemu.fix = vec![
+            "without a hypervisor machines run about ten times slower; builds work all the same"
+                .into(),
+        ];
+    }
+    findings
+}
+
+fn hardware(firmware: Firmware) -> Hardware {
+    Hardware {
+        cpus: 1,
+        cores_per_socket: 1,
+        memory: Size::from_mib(256),
+        firmware,
+        disks: vec![Disk {
+            size: Size::from_mib(1024),
+            controller: Controller::Virtio,
+        }],
+        nics: vec![Nic {
+            adapter: NicAdapter::Virtio,
+            network: String::new(),
+        }],
+        guest_id: None,
+        hardware_version: 15,
+    }
+}
+
+fn program(name: &str, why: &str, fix: &str) -> Finding {
+    match sys::process::find_program(&[name]) {
+        Some(path) => good(name, path.display().to_string()),
+        None => Finding {
+            health: Health::Poor,
+            ..bad(name, &format!("not on the search path; {why}"), fix)
+        },
+    }
+}
+
+fn space(cache: &Path) -> Finding {
+    let place = cache.ancestors().find(|dir| dir.exists()).unwrap_or(cache);
+    match sys::fs::free_space(place) {
+        Ok(free) => {
+            let detail = format!("{} free for {}", Size::from_bytes(free), cache.display());
+            if free < LITTLE_SPACE {
+                bad(
+                    "disk space",
+                    &detail,
+                    "`forge cache gc` frees what no record needs; or set FORGE_CACHE_DIR",
+                )
+            } else {
+                good("disk space", detail)
+            }
+        }
+        Err(e) => bad(
+            "disk space",
+            &format!("{}: {e}", cache.display()),
+            "set FORGE_CACHE_DIR to a directory that can be written",
+        ),
+    }
+}
+
+fn good(what: &str, detail: String) -> Finding {
+    Finding {
+        what: what.into(),
+        health: Health::Good,
+        detail,
+        fix: Vec::new(),
+    }
+}
+
+fn bad(what: &str, detail: &str, fix: &str) -> Finding {
+    Finding {
+        what: what.into(),
+        health: Health::Bad,
+        detail: detail.into(),
+        fix: vec![fix.into()],
+    }
+}

@@ -1,0 +1,275 @@
+//! `forge run`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::common::{Choice, Global};
+use super::session::{Session, run_facts};
+use super::{CliError, Exit, signals};
+use crate::engine::{self, Event, History, Limits, Redact, RunRequest, RunSummary, Sink};
+use crate::model::{Name, Redactor};
+use crate::report::{self, OutputKind, Paint, TerminalOptions, Verbosity};
+use crate::stages::{Executors, Host, OnError};
+use crate::sys::{Cancel, FileLock, Holder, LockError};
+
+/// Build; only what is out of date runs
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// Targets or stages; none: the project's default
+    targets: Vec<String>,
+    #[command(flatten)]
+    choice: Choice,
+    /// Run this stage even if it is up to date (may be repeated)
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+    /// How many stages run at one time
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// Stop everything at the first failure
+    #[arg(long)]
+    fail_fast: bool,
+    /// What becomes of a machine whose stage fails: thrown away, or kept for `forge ssh STAGE --failed`
+    #[arg(long, value_name = "WHAT", default_value = "cleanup")]
+    on_error: OnErrorArg,
+    /// Do not show the stages' output (it is in the logs)
+    #[arg(short, long)]
+    quiet: bool,
+    /// Show what would run instead, as `forge plan` does
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+}
+
+/// `--on-error`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OnErrorArg {
+    /// Throw it away
+    Cleanup,
+    /// Keep its disks
+    Keep,
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every command takes its arguments whole"
+)]
+pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
+    let session = Session::load(global, &args.choice)?;
+    let stages = session.select(&args.choice, &args.targets)?;
+    if args.dry_run {
+        return super::plan::show(global, &session, &stages, &args.force);
+    }
+    let forced = forced(&session, &args.force)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let summary = runtime.block_on(async {
+        let sink = sink(global, args.quiet);
+        let facts = run_facts();
+        let _lock = project_lock(&session, &args.targets, sink.as_ref()).await?;
+        let host = session.host(facts, args.on_error.into())?;
+        recover(&host, sink.as_ref())?;
+        let cancel = Cancel::new();
+        let teller = Arc::clone(&sink);
+        signals::watch(&cancel, move |message| {
+            teller.event(Event::Warning {
+                stage: None,
+                message: message.to_owned(),
+            });
+        });
+        let request = request(&session, &args, stages, forced, &host);
+        Ok::<_, CliError>(drive(&session, request, host, sink, cancel).await)
+    })?;
+    // a blocking look-up that hangs must not keep a finished run alive
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    Ok(exit(&summary))
+}
+
+async fn drive(
+    session: &Session,
+    request: RunRequest,
+    host: Arc<Host>,
+    sink: Arc<dyn Sink>,
+    cancel: Cancel,
+) -> RunSummary {
+    let redactor = Redactor::new(session.loaded.secrets.values());
+    let redact: Redact = Arc::new(move |line| redactor.redact(line).into_owned());
+    let (store, db) = (Arc::clone(&host.store), Arc::clone(&host.db));
+    let history = Arc::new(History::new(request.run_id.clone(), Arc::clone(&db), sink));
+    engine::run(
+        request,
+        Arc::new(Executors { host }),
+        (store, db),
+        history,
+        redact,
+        cancel,
+    )
+    .await
+}
+
+fn request(
+    session: &Session,
+    args: &RunArgs,
+    stages: Vec<crate::model::StageKey>,
+    forced: BTreeSet<Name>,
+    host: &Host,
+) -> RunRequest {
+    RunRequest {
+        project: Arc::clone(&session.project),
+        stages,
+        targets: session.target_names(&args.targets),
+        forced,
+        limits: limits(session, args.jobs),
+        fail_fast: args.fail_fast,
+        run_id: host.run.id.clone(),
+        logs: session.state_dir().join("logs").join(&host.run.id),
+    }
+}
+
+fn limits(session: &Session, jobs: Option<u32>) -> Limits {
+    let cores =
+        std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
+    let resources = session.project.resources;
+    Limits {
+        jobs: jobs.or(resources.jobs).unwrap_or(cores).max(1),
+        machines: resources.machines.unwrap_or(cores).max(1),
+        memory: resources
+            .memory
+            .map_or_else(default_memory, crate::model::Size::bytes),
+    }
+}
+
+/// Three quarters of this host's memory.
+fn default_memory() -> u64 {
+    let info = rustix::system::sysinfo();
+    (u64::from(info.mem_unit) * info.totalram) / 4 * 3
+}
+
+pub(super) fn forced(session: &Session, names: &[String]) -> Result<BTreeSet<Name>, CliError> {
+    let known: BTreeSet<&str> = session
+        .project
+        .stages
+        .iter()
+        .map(|s| s.key.name.as_str())
+        .collect();
+    names
+        .iter()
+        .map(|name| match Name::parse(name) {
+            Ok(parsed) if known.contains(name.as_str()) => Ok(parsed),
+            _ => {
+                let error = CliError::input(format!("there is no stage `{name}` to force"));
+                Err(match crate::diag::closest(name, known.iter().copied()) {
+                    Some(near) => error.help(format!("did you mean `{near}`?")),
+                    None => error.help(format!(
+                        "stages here: {}",
+                        known.iter().copied().collect::<Vec<_>>().join(", ")
+                    )),
+                })
+            }
+        })
+        .collect()
+}
+
+/// One forge at a time works on a project; the second one waits and says for whom.
+async fn project_lock(
+    session: &Session,
+    targets: &[String],
+    sink: &dyn Sink,
+) -> Result<FileLock, CliError> {
+    let what = format!("forge run {}", targets.join(" "));
+    let tell = |holder: Option<Holder>| {
+        let who = holder.map_or_else(
+            || "another forge".to_owned(),
+            |h| format!("`{}` (process {})", h.what.trim(), h.pid),
+        );
+        sink.event(Event::Warning {
+            stage: None,
+            message: format!("waiting for {who}, which works on this project"),
+        });
+    };
+    FileLock::acquire(&session.state_dir().join("lock"), what.trim(), tell)
+        .await
+        .map_err(|error| match error {
+            LockError::Held(_) => CliError::environment("the project is locked"),
+            LockError::Io { .. } => {
+                CliError::environment(format!("cannot lock the project: {error}"))
+            }
+        })
+}
+
+impl From<OnErrorArg> for OnError {
+    fn from(arg: OnErrorArg) -> Self {
+        match arg {
+            OnErrorArg::Cleanup => Self::Cleanup,
+            OnErrorArg::Keep => Self::Keep,
+        }
+    }
+}
+
+/// Finishes what a killed forge has left.
+fn recover(host: &Host, sink: &dyn Sink) -> Result<(), CliError> {
+    let recovered = host
+        .journal
+        .recover()
+        .map_err(|e| CliError::environment(format!("cannot clean up after an earlier run: {e}")))?;
+    if let Some(recovered) = recovered {
+        let message = format!(
+            "cleaned up after a forge that was killed: {}",
+            recovered.what.join(", ")
+        );
+        sink.event(Event::Warning {
+            stage: None,
+            message,
+        });
+    }
+    Ok(())
+}
+
+fn sink(global: &Global, quiet: bool) -> Arc<dyn Sink> {
+    let stdout = std::io::stdout();
+    let verbosity = if quiet {
+        Verbosity::Quiet
+    } else {
+        Verbosity::Normal
+    };
+    let paint = Paint::new(global.colour_stdout());
+    match global.output_kind() {
+        OutputKind::Json => Arc::new(report::Json::new(
+            Box::new(stdout),
+            Box::new(std::time::SystemTime::now),
+        )),
+        OutputKind::Terminal => {
+            let started = std::time::Instant::now();
+            Arc::new(report::Terminal::new(TerminalOptions {
+                out: Box::new(stdout),
+                measure: Box::new(|| {
+                    terminal_size::terminal_size()
+                        .map_or((80, 24), |(width, height)| (width.0, height.0))
+                }),
+                paint,
+                verbosity,
+                clock: Box::new(move || started.elapsed()),
+                tick: Some(std::time::Duration::from_millis(100)),
+            }))
+        }
+        OutputKind::Plain => Arc::new(report::Plain::new(Box::new(stdout), paint, verbosity)),
+    }
+}
+
+fn exit(summary: &RunSummary) -> Exit {
+    if summary.interrupted {
+        Exit::Interrupted
+    } else if summary.failed.is_empty() {
+        Exit::Done
+    } else if summary
+        .failed
+        .iter()
+        .all(|(_, failure)| failure.environment)
+    {
+        Exit::Environment
+    } else {
+        Exit::Failed
+    }
+}

@@ -1,0 +1,237 @@
+//! What most commands begin with: the project, its graph, the store and the records.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::common::{Choice, Global};
+use super::{CliError, world::RealWorld};
+use crate::config::{self, Loaded};
+use crate::model::{Name, Project, ProviderKind, StageKey};
+use crate::plan::{Facts, Graph};
+use crate::provider::Provider;
+use crate::provider::qemu::{Qemu, Settings};
+use crate::stages::{Host, Kept, OnError, RunFacts};
+use crate::store::{Db, Store};
+use crate::sys::Journal;
+
+/// A loaded project.
+pub(super) struct Session {
+    pub(super) root: PathBuf,
+    pub(super) cache: PathBuf,
+    pub(super) loaded: Loaded,
+    pub(super) project: Arc<Project>,
+    pub(super) graph: Graph,
+}
+
+impl Session {
+    /// Loads the project of the working directory, or of the nearest directory above it that has a `builds.toml`.
+    pub(super) fn load(global: &Global, choice: &Choice) -> Result<Self, CliError> {
+        let root = find_project(global)?;
+        let loaded = config::load(&root, &RealWorld, &choice.overrides())?;
+        if !loaded.warnings.is_empty() {
+            let text = crate::diag::render(&loaded.warnings, global.colour_stderr());
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        }
+        let project = Arc::new(loaded.project.clone());
+        let graph = Graph::new(&project).map_err(|e| plan_error(&e))?;
+        Ok(Self {
+            cache: cache_dir(global)?,
+            root,
+            loaded,
+            project,
+            graph,
+        })
+    }
+
+    /// `.forge/` of the project.
+    pub(super) fn state_dir(&self) -> PathBuf {
+        self.root.join(".forge")
+    }
+
+    /// The stages of the chosen targets, in topological order.
+    pub(super) fn select(
+        &self,
+        choice: &Choice,
+        targets: &[String],
+    ) -> Result<Vec<StageKey>, CliError> {
+        let selection = choice.selection(&self.project, targets)?;
+        self.graph
+            .select(&self.project, &selection)
+            .map_err(|e| plan_error(&e))
+    }
+
+    /// The one stage called `name` at the chosen axis values.
+    pub(super) fn one_stage(&self, choice: &Choice, name: &str) -> Result<StageKey, CliError> {
+        let keys = self.select(choice, &[name.to_owned()])?;
+        let mut own: Vec<StageKey> = keys
+            .into_iter()
+            .filter(|key| key.name.as_str() == name || key.to_string() == name)
+            .collect();
+        match (own.pop(), own.is_empty()) {
+            (Some(key), true) => Ok(key),
+            (None, _) => Err(CliError::input(format!(
+                "`{name}` is a target, not a stage"
+            ))),
+            (Some(_), false) => Err(CliError::input(format!(
+                "`{name}` stands for several stages here"
+            ))
+            .help("choose one with `--set AXIS=VALUE`")),
+        }
+    }
+
+    /// The names of what was asked for, for people.
+    pub(super) fn target_names(&self, targets: &[String]) -> Vec<String> {
+        if targets.is_empty() {
+            self.project
+                .default
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        } else {
+            targets.to_vec()
+        }
+    }
+
+    /// Opens store and records.
+    pub(super) fn open(&self) -> Result<(Arc<Store>, Arc<Db>), CliError> {
+        let store = Arc::new(open_store(&self.cache)?);
+        let db = Db::open(&self.state_dir().join("forge.db")).map_err(|e| store_error(&e))?;
+        for warning in db.take_warnings() {
+            super::common::warn(&warning);
+        }
+        store.register(&self.root).map_err(|e| store_error(&e))?;
+        Ok((store, Arc::new(db)))
+    }
+
+    /// All that surrounds the stages.
+    pub(super) fn host(&self, run: RunFacts, on_error: OnError) -> Result<Arc<Host>, CliError> {
+        let (store, db) = self.open()?;
+        let journal = Journal::open(&self.state_dir().join("journal"), &run.id).map_err(|e| {
+            CliError::environment(format!("cannot write {}: {e}", self.state_dir().display()))
+        })?;
+        Ok(Arc::new(Host {
+            root: self.root.clone(),
+            cache: self.cache.clone(),
+            store,
+            db,
+            journal: Arc::new(journal),
+            providers: self.providers(&run.id)?,
+            secrets: Arc::new(self.loaded.secrets.clone()),
+            run,
+            on_error,
+            kept: Kept::new(&self.state_dir()),
+        }))
+    }
+
+    /// The providers that can run machines here.
+    pub(super) fn providers(
+        &self,
+        run: &str,
+    ) -> Result<BTreeMap<Name, Arc<dyn Provider>>, CliError> {
+        let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
+        for (name, config) in &self.project.providers {
+            match config.kind {
+                ProviderKind::Qemu => {
+                    let settings = config
+                        .settings
+                        .iter()
+                        .map(|(k, v)| (k.clone(), v.to_string()))
+                        .collect();
+                    let settings = Settings::parse(&settings)
+                        .map_err(|e| CliError::input(format!("provider `{name}`: {e}")))?;
+                    providers.insert(
+                        name.clone(),
+                        Arc::new(Qemu::new(settings, &self.cache, run)),
+                    );
+                }
+                // parsed and validated; running it is the next provider's work
+                ProviderKind::Vsphere => {}
+            }
+        }
+        Ok(providers)
+    }
+
+    /// Facts for the whole selection, for a plan.
+    pub(super) fn survey(&self, host: &Host, keys: &[StageKey]) -> Facts {
+        let stages = keys.iter().filter_map(|key| self.project.stage(key));
+        crate::stages::survey_all(host, stages)
+    }
+}
+
+/// What a run is called and when it began.
+pub(super) fn run_facts() -> RunFacts {
+    let now = jiff::Timestamp::now();
+    let date = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    RunFacts {
+        id: format!("{}-{}", now.strftime("%Y%m%d-%H%M%S"), std::process::id()),
+        date,
+        host,
+    }
+}
+
+pub(super) fn find_project(global: &Global) -> Result<PathBuf, CliError> {
+    let start = match &global.directory {
+        Some(dir) => dir.clone(),
+        None => std::env::current_dir()
+            .map_err(|e| CliError::environment(format!("no working directory: {e}")))?,
+    };
+    let start = start
+        .canonicalize()
+        .map_err(|e| CliError::input(format!("cannot use {}: {e}", start.display())))?;
+    let found = start
+        .ancestors()
+        .find(|dir| dir.join("builds.toml").is_file());
+    found.map(Path::to_owned).ok_or_else(|| {
+        CliError::input(format!(
+            "there is no builds.toml in {} or above it",
+            start.display()
+        ))
+        .help("`forge init` makes a project here, or use `-C DIR`")
+    })
+}
+
+/// `$FORGE_CACHE_DIR`, else `$XDG_CACHE_HOME/forge`, else `~/.cache/forge`.
+pub(super) fn cache_dir(global: &Global) -> Result<PathBuf, CliError> {
+    let dir = match &global.cache_dir {
+        Some(dir) => dir.clone(),
+        None => match std::env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()) {
+            Some(dir) => PathBuf::from(dir).join("forge"),
+            None => std::env::home_dir()
+                .map(|home| home.join(".cache/forge"))
+                .ok_or_else(|| {
+                    CliError::environment("there is no home directory for the cache")
+                        .help("set FORGE_CACHE_DIR")
+                })?,
+        },
+    };
+    std::path::absolute(&dir)
+        .map_err(|e| CliError::environment(format!("cannot use {}: {e}", dir.display())))
+}
+
+pub(super) fn open_store(cache: &Path) -> Result<Store, CliError> {
+    Store::open(cache).map_err(|e| {
+        CliError::environment(format!("cannot use the cache {}: {e}", cache.display()))
+            .help("set FORGE_CACHE_DIR to a directory that can be written")
+    })
+}
+
+pub(super) fn plan_error(error: &crate::plan::PlanError) -> CliError {
+    let result = CliError::input(error.to_string());
+    match error.help() {
+        Some(help) => result.help(help),
+        None => result,
+    }
+}
+
+pub(super) fn store_error(error: &crate::store::StoreError) -> CliError {
+    let result = CliError::environment(error.to_string());
+    match error.help() {
+        Some(help) => result.help(help),
+        None => result,
+    }
+}

@@ -1,0 +1,225 @@
+//! `kind = "command"`: any program as a stage.
+//!
+//! The program sees a small, fixed set of environment variables beside the declared ones, so that what it does depends
+//! on what the stage says. Declared outputs are removed before it starts: what is there afterwards, it made.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitStatus;
+
+use tokio::io::AsyncReadExt as _;
+
+use super::failure::{failure, io};
+use super::resolve::Resolver;
+use super::{Host, outputs};
+use crate::engine::{ExecError, Output, StageContext, StageFailure};
+use crate::model::{Artifact, Command, CommandLine};
+use crate::sys::{Cancel, Entry, process};
+
+/// Variables of forge's own environment that every command sees. They say where things are for this user, not what
+/// the result is.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "TZ",
+    "XDG_CACHE_HOME",
+    "XDG_RUNTIME_DIR",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSH_AUTH_SOCK",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// How long a command may take to end after SIGTERM.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(5);
+
+pub(super) async fn execute(
+    host: &Host,
+    context: &StageContext,
+    kind: &Command,
+) -> Result<Artifact, ExecError> {
+    for path in kind.outputs.values() {
+        let path = host.root.join(path);
+        crate::sys::fs::remove(&path).map_err(|e| io("remove the old output", &path, &e))?;
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(|e| io("create", dir, &e))?;
+        }
+    }
+    context.output.step(title(kind));
+    let status = run(host, context, kind, &BTreeMap::new()).await?;
+    if !status.success() {
+        return Err(failure(describe(status)).into());
+    }
+    outputs::collect(host, context, &kind.outputs).await
+}
+
+/// Runs the command line to its end; `extra` are variables beside the declared ones.
+pub(super) async fn run(
+    host: &Host,
+    context: &StageContext,
+    kind: &Command,
+    extra: &BTreeMap<String, String>,
+) -> Result<ExitStatus, ExecError> {
+    let resolver = Resolver::new(host, context);
+    let argv: Vec<String> = match &kind.run {
+        CommandLine::Shell(line) => vec!["sh".into(), "-c".into(), resolver.text(line)?],
+        CommandLine::Argv(argv) => argv
+            .iter()
+            .map(|word| resolver.text(word))
+            .collect::<Result<_, _>>()?,
+    };
+    let (program, arguments) = argv
+        .split_first()
+        .ok_or_else(|| failure("`run` is empty"))?;
+    let mut command = process::command(program, host.journal.run_id());
+    let dir = kind
+        .dir
+        .as_ref()
+        .map_or_else(|| host.root.clone(), |dir| host.root.join(dir));
+    command.args(arguments).current_dir(&dir);
+    command
+        .env_clear()
+        .env(process::RUN_VARIABLE, host.journal.run_id());
+    for name in PASSED
+        .iter()
+        .copied()
+        .chain(kind.pass_env.iter().map(String::as_str))
+    {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+        .env("FORGE_CACHE_DIR", &host.cache)
+        .env("FORGE_STAGE", context.stage.key.to_string());
+    command.envs(resolver.map(&kind.env)?).envs(extra);
+    let entry = Entry {
+        what: format!("command of {}", context.stage.key),
+        paths: Vec::new(),
+    };
+    let _entry = host
+        .journal
+        .enter(entry)
+        .map_err(|e| io("write", Path::new("the journal"), &e))?;
+    drive(command, program, &dir, &context.output, &context.cancel).await
+}
+
+async fn drive(
+    mut command: tokio::process::Command,
+    program: &str,
+    dir: &Path,
+    output: &Output,
+    cancel: &Cancel,
+) -> Result<ExitStatus, ExecError> {
+    // one pipe for both streams keeps their order
+    let pipe = || -> std::io::Result<_> {
+        let (reader, writer) = std::io::pipe()?;
+        let receiver = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into())?;
+        Ok((receiver, writer.try_clone()?, writer))
+    };
+    let (mut reader, stdout, stderr) =
+        pipe().map_err(|e| failure(format!("cannot make a pipe: {e}")))?;
+    command.stdout(stdout).stderr(stderr);
+    let spawned = process::Group::spawn(&mut command);
+    // the parent's ends of the pipe live in the command
+    drop(command);
+    let mut group = spawned.map_err(|e| not_started(program, dir, &e))?;
+    let mut buffer = vec![0; 16 << 10];
+    let status = loop {
+        tokio::select! {
+            read = reader.read(&mut buffer) => match read {
+                Ok(count) if count > 0 => output.bytes(&buffer[..count]),
+                _ => break tokio::select! {
+                    status = group.wait() => status,
+                    () = cancel.cancelled() => { let _ = group.stop(GRACE).await; return Err(ExecError::Cancelled) }
+                },
+            },
+            status = group.wait() => break status,
+            () = cancel.cancelled() => {
+                let _ = group.stop(GRACE).await;
+                return Err(ExecError::Cancelled);
+            }
+        }
+    };
+    // what the command has left running would hold the pipe open, and outlive the stage
+    drop(group);
+    while let Ok(count) = reader.read(&mut buffer).await {
+        if count == 0 {
+            break;
+        }
+        output.bytes(&buffer[..count]);
+    }
+    status.map_err(|e| failure(format!("cannot wait for `{program}`: {e}")).into())
+}
+
+fn not_started(program: &str, dir: &Path, error: &std::io::Error) -> ExecError {
+    let mut failure = failure(format!("cannot start `{program}`: {error}"));
+    if error.kind() == std::io::ErrorKind::NotFound {
+        if dir.is_dir() {
+            failure.help.push(format!(
+                "install `{program}`, or write its path relative to the project"
+            ));
+            failure.environment = true;
+        } else {
+            failure.message = format!(
+                "cannot start `{program}`: there is no directory {}",
+                dir.display()
+            );
+        }
+    }
+    failure.into()
+}
+
+/// What a command does, for the live line.
+pub(super) fn title(kind: &Command) -> String {
+    let text = match &kind.run {
+        CommandLine::Shell(line) => line.to_string(),
+        CommandLine::Argv(argv) => argv
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    let first = text.trim().lines().next().unwrap_or_default().to_owned();
+    if text.trim().lines().count() > 1 {
+        format!("{first} …")
+    } else {
+        first
+    }
+}
+
+/// An exit status in words.
+pub(super) fn describe(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt as _;
+        if let Some(signal) = status.signal() {
+            return format!("the command was ended by signal {signal}");
+        }
+    }
+    match status.code() {
+        Some(126) => "the command cannot be executed (exit code 126)".into(),
+        Some(127) => "the command was not found (exit code 127)".into(),
+        Some(code) => format!("the command failed with exit code {code}"),
+        None => "the command failed".into(),
+    }
+}
+
+/// A failure of a command on this machine, as a step of something else.
+pub(super) fn check(status: ExitStatus) -> Result<(), StageFailure> {
+    if status.success() {
+        Ok(())
+    } else {
+        Err(failure(describe(status)))
+    }
+}

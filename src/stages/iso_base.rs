@@ -1,0 +1,233 @@
+//! `kind = "iso-base"`: installs a machine from an ISO and leaves it at rest.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Host;
+use super::failure::failure;
+use super::machine::{self, Session, Start};
+use super::media::{self, Media};
+use super::resolve::Resolver;
+use crate::engine::{ExecError, StageContext, StageFailure};
+use crate::model::{Artifact, Boot, Checksum, IsoBase, IsoSource, Late, MachineState, StoredFile};
+use crate::net::{FetchRequest, Place, fetch};
+use crate::provider::{DiskSource, Typing};
+use crate::store::Put;
+
+/// How long an installer may take to ask for its kickstart after the boot keys.
+const KICKSTART: Duration = Duration::from_secs(240);
+
+pub(super) async fn execute(
+    host: &Host,
+    context: &StageContext,
+    kind: &IsoBase,
+) -> Result<Artifact, ExecError> {
+    let resolver = Resolver::new(host, context);
+    let iso = install_medium(host, context, &resolver, &kind.iso).await?;
+    let media = media::make(host, &resolver, kind.kickstart.as_ref(), &context.output).await?;
+    let (mut session, media) = power_on(host, context, kind, iso, media).await?;
+    let host_address = session.machine()?.host_address();
+    let resolver = match &media.server {
+        Some(server) => resolver.with_http(host_address, server.port()),
+        None => resolver,
+    };
+    if let Err(error) = boot(&mut session, context, &resolver, &kind.boot).await {
+        return Err(session.diagnose(error).await);
+    }
+    let guest = {
+        let ssh = &kind.ssh;
+        let mut watch = |waited: Duration| not_asked(&media, waited);
+        session
+            .login(
+                async |address| machine::target(&resolver, host, ssh, address),
+                ssh.timeout,
+                &mut watch,
+            )
+            .await?
+    };
+    drop(media);
+    let shutdown = kind
+        .shutdown
+        .as_ref()
+        .map(|text| resolver.text(text))
+        .transpose()?;
+    let parts = session
+        .shut_down(host, guest, shutdown.as_deref(), None)
+        .await?;
+    let machine = MachineState {
+        provider: kind.provider.to_string(),
+        hardware: kind.hardware.clone(),
+        disks: parts.disks,
+        nvram: parts.nvram,
+    };
+    Ok(Artifact {
+        machine: Some(machine),
+        ..Artifact::default()
+    })
+}
+
+async fn power_on(
+    host: &Host,
+    context: &StageContext,
+    kind: &IsoBase,
+    iso: PathBuf,
+    mut media: Media,
+) -> Result<(Session, Media), ExecError> {
+    let mut cds = vec![iso];
+    if let Some(cd) = media.cd.take() {
+        let stored = host.store.put_bytes(&cd)?;
+        cds.push(host.store.path(&stored.digest));
+    }
+    let start = Start {
+        provider: host.provider(kind.provider.as_str())?,
+        hardware: kind.hardware.clone(),
+        disks: kind
+            .hardware
+            .disks
+            .iter()
+            .map(|disk| DiskSource::New(disk.size))
+            .collect(),
+        nvram: None,
+        cds,
+        floppy: media.floppy.take(),
+        ssh_port: kind.ssh.port,
+    };
+    Ok((Session::launch(host, context, start).await?, media))
+}
+
+/// Waits for the boot prompt and types the keys.
+async fn boot(
+    session: &mut Session,
+    context: &StageContext,
+    resolver: &Resolver<'_>,
+    boot: &Boot,
+) -> Result<(), ExecError> {
+    if let Some(pattern) = &boot.wait_text {
+        context
+            .output
+            .step(format!("waiting for `{pattern}` on the screen"));
+        wait_for_text(session, context, pattern, boot.wait_timeout).await?;
+    }
+    if let Some(wait) = boot.wait {
+        context
+            .output
+            .step(format!("waiting {wait} before the boot keys"));
+        context
+            .cancel
+            .run(tokio::time::sleep(wait.std()))
+            .await
+            .ok_or(ExecError::Cancelled)?;
+    }
+    let text = resolver.text(&boot.keys)?;
+    let keys = Boot::parse_keys(&text).map_err(|e| failure(format!("boot keys: {e}")))?;
+    if keys.0.is_empty() {
+        return Ok(());
+    }
+    context.output.step("typing the boot keys");
+    context.output.note(&text);
+    let typing = Typing {
+        interval: boot.interval,
+        layout: boot.layout,
+    };
+    let typed = context
+        .cancel
+        .run(session.machine()?.type_keys(&keys, &typing))
+        .await;
+    typed.ok_or(ExecError::Cancelled)?.map_err(ExecError::from)
+}
+
+async fn wait_for_text(
+    session: &mut Session,
+    context: &StageContext,
+    pattern: &str,
+    timeout: crate::model::Duration,
+) -> Result<(), ExecError> {
+    let regex = regex::RegexBuilder::new(pattern)
+        .multi_line(true)
+        .build()
+        .map_err(|e| failure(format!("boot.wait_text is no regular expression: {e}")))?;
+    let deadline = tokio::time::Instant::now() + timeout.std();
+    loop {
+        if context.cancel.is_cancelled() {
+            return Err(ExecError::Cancelled);
+        }
+        let screen = session.machine()?.screen().await?;
+        if screen
+            .text
+            .as_deref()
+            .is_some_and(|text| regex.is_match(text))
+        {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(StageFailure {
+                message: format!("`{pattern}` was not on the screen within {timeout}"),
+                help: vec!["compare `boot.wait_text` with the screenshot; graphics cannot be read: use `boot.wait`".into()],
+                ..StageFailure::default()
+            }
+            .into());
+        }
+        // the screen has no event; a look costs less than a millisecond
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Tells an installer that has never asked for its kickstart.
+fn not_asked(media: &Media, waited: Duration) -> Option<StageFailure> {
+    let server = media.server.as_ref()?;
+    (waited >= KICKSTART && server.requests().borrow().is_empty()).then(|| StageFailure {
+        message: format!(
+            "the installer has not asked for its kickstart within {} of the boot keys",
+            crate::model::Duration::from(KICKSTART)
+        ),
+        help: vec![
+            format!("nothing was requested from port {} of this host: look at the screenshot", server.port()),
+            "the boot keys may have been typed at the wrong moment, or the installer has no network".into(),
+        ],
+        ..StageFailure::default()
+    })
+}
+
+/// The ISO's file in the store, downloaded if need be.
+async fn install_medium(
+    host: &Host,
+    context: &StageContext,
+    resolver: &Resolver<'_>,
+    iso: &IsoSource,
+) -> Result<PathBuf, ExecError> {
+    if let Some(file) = iso.urls.first().and_then(|url| stage_output(context, url)) {
+        return Ok(host.store.path(&file.digest));
+    }
+    context.output.step("fetching the iso");
+    let urls: Vec<String> = iso
+        .urls
+        .iter()
+        .map(|url| resolver.text(url))
+        .collect::<Result<_, _>>()?;
+    let (progress, notice) = (context.output.clone(), context.output.clone());
+    let request = FetchRequest {
+        urls,
+        checksum: iso.checksum.clone().unwrap_or(Checksum::None),
+        root: &host.root,
+        cache: &host.cache,
+        stored: &|digest| host.store.use_object(digest).ok(),
+        progress: &move |done, total| progress.progress(done, total),
+        notice: &move |text: String| notice.line(&text),
+        cancel: &context.cancel,
+    };
+    let fetched = fetch(&request).await?;
+    let put = match fetched.place {
+        Place::Stored => return Ok(fetched.path),
+        Place::Downloaded => Put::Move,
+        Place::Local => Put::Copy,
+    };
+    let stored = host.store.put_file(&fetched.path, put)?;
+    Ok(host.store.path(&stored.digest))
+}
+
+fn stage_output<'c>(context: &'c StageContext, url: &crate::model::Text) -> Option<&'c StoredFile> {
+    url.late().find_map(|late| match late {
+        Late::Output { stage, output } => context.upstream.get(stage)?.files.get(output),
+        _ => None,
+    })
+}

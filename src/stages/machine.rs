@@ -1,0 +1,522 @@
+//! A machine from power-on to a login, and back to rest.
+//!
+//! ```text
+//! Session::launch ─▶ (boot keys) ─▶ Session::login ─▶ work ─▶ Session::shut_down ─▶ layers in the store
+//!        └───────────── dropped anywhere: the machine and its files are gone ─────────────┘
+//! ```
+//!
+//! While a login is awaited the machine is watched: when the screen, the serial line and the disks all stand still for
+//! long, waiting on is pointless, and the failure says what stands there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Host;
+use super::failure::{failure, io};
+use super::resolve::Resolver;
+use crate::engine::{ExecError, Output, StageContext, StageFailure};
+use crate::guest::{Exec, Guest, GuestError, SshTarget, Stream};
+use crate::model::{self, DiskState, Hardware, MachineState, Secret, Ssh};
+use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider, ProviderError};
+use crate::store::{Put, Staging};
+use crate::sys::{Cancel, Entry, Guard};
+
+/// How long screen, serial line and disks may stand still while a login is awaited.
+const STALL: Duration = Duration::from_secs(180);
+
+/// How often the machine is looked at.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// How long a guest may take to turn off once asked.
+const SHUTDOWN: model::Duration = model::Duration::from_secs(300);
+
+/// A running machine and all that must vanish with it.
+pub struct Session {
+    machine: Option<Box<dyn Machine>>,
+    // fields drop in order: the machine, its files, then its line in the journal
+    staging: Staging,
+    _entry: Guard,
+    output: Output,
+    cancel: Cancel,
+    diagnostics: PathBuf,
+}
+
+/// What a machine is started from.
+pub(crate) struct Start<'a> {
+    pub provider: &'a Arc<dyn Provider>,
+    pub hardware: Hardware,
+    pub disks: Vec<DiskSource>,
+    pub nvram: Option<PathBuf>,
+    pub cds: Vec<PathBuf>,
+    pub floppy: Option<Vec<u8>>,
+    pub ssh_port: u16,
+}
+
+impl<'a> Start<'a> {
+    /// From a machine at rest: new layers over its own.
+    pub(crate) fn over(
+        host: &'a Host,
+        state: &MachineState,
+        hardware: &Hardware,
+        ssh: &Ssh,
+    ) -> Result<Self, StageFailure> {
+        let disks = hardware
+            .disks
+            .iter()
+            .enumerate()
+            .map(|(index, disk)| match state.disks.get(index) {
+                Some(below) => DiskSource::Over {
+                    layers: below
+                        .layers
+                        .iter()
+                        .map(|digest| host.store.path(digest))
+                        .collect(),
+                    size: disk.size,
+                },
+                None => DiskSource::New(disk.size),
+            })
+            .collect();
+        Ok(Self {
+            provider: host.provider(&state.provider)?,
+            hardware: hardware.clone(),
+            disks,
+            nvram: state.nvram.as_ref().map(|digest| host.store.path(digest)),
+            cds: Vec::new(),
+            floppy: None,
+            ssh_port: ssh.port,
+        })
+    }
+}
+
+impl Session {
+    /// Starts a machine.
+    pub(crate) async fn launch(
+        host: &Host,
+        context: &StageContext,
+        start: Start<'_>,
+    ) -> Result<Self, ExecError> {
+        let output = &context.output;
+        output.step("starting the machine");
+        if let Some(error) = start
+            .provider
+            .preflight(&start.hardware)
+            .await
+            .into_iter()
+            .next()
+        {
+            return Err(error.into());
+        }
+        let staging = host.store.staging()?;
+        let entry = Entry {
+            what: format!("machine of {}", context.stage.key),
+            paths: vec![staging.path().to_owned()],
+        };
+        let mut entry = host
+            .journal
+            .enter(entry)
+            .map_err(|e| io("write", Path::new("the journal"), &e))?;
+        // the staging area removes itself; the journal's line is for the case that forge is killed
+        entry.keep_paths();
+        let floppy = match start.floppy {
+            Some(bytes) => {
+                let path = staging.path().join("floppy.img");
+                std::fs::write(&path, bytes).map_err(|e| io("write", &path, &e))?;
+                Some(path)
+            }
+            None => None,
+        };
+        let work = staging.path().join("machine");
+        std::fs::create_dir_all(&work).map_err(|e| io("create", &work, &e))?;
+        let spec = LaunchSpec {
+            name: context.stage.key.slug(),
+            hardware: start.hardware,
+            disks: start.disks,
+            nvram: start.nvram,
+            cds: start.cds,
+            floppy,
+            ssh_port: start.ssh_port,
+            work,
+        };
+        let launched = start
+            .provider
+            .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
+            .await?;
+        output.note(&start.provider.describe().await);
+        Ok(Self {
+            machine: Some(launched),
+            staging,
+            _entry: entry,
+            output: output.clone(),
+            cancel: context.cancel.clone(),
+            diagnostics: output.log_path().with_extension(""),
+        })
+    }
+
+    /// The machine while it runs.
+    pub(crate) fn machine(&mut self) -> Result<&mut Box<dyn Machine>, StageFailure> {
+        self.machine
+            .as_mut()
+            .ok_or_else(|| failure("the machine has already been turned off"))
+    }
+
+    /// Waits until the guest can be logged in to, watching that the machine still does something.
+    pub(crate) async fn login(
+        &mut self,
+        target: impl AsyncFnOnce(std::net::SocketAddr) -> Result<SshTarget, StageFailure>,
+        timeout: model::Duration,
+        watch: &mut (dyn FnMut(Duration) -> Option<StageFailure> + Send),
+    ) -> Result<Guest, ExecError> {
+        self.output.step("waiting for ssh");
+        let started = Instant::now();
+        let deadline = started + timeout.std();
+        let address = self.machine()?.ssh_address(timeout).await?;
+        let target = target(address).await?;
+        let (output, cancel) = (self.output.clone(), self.cancel.clone());
+        let note = move |text: &str| output.note(text);
+        let connect = Guest::connect(&target, deadline, &cancel, &note);
+        tokio::pin!(connect);
+        let mut stillness = Stillness::new();
+        loop {
+            tokio::select! {
+                connected = &mut connect => return match connected {
+                    Ok(guest) => Ok(guest),
+                    Err(error) => {
+                        let mut failed = self.diagnose(error.into()).await;
+                        if let ExecError::Failed(failure) = &mut failed {
+                            failure.step = Some("waiting for ssh".into());
+                        }
+                        Err(failed)
+                    }
+                },
+                () = tokio::time::sleep(WATCH) => {
+                    let failed = match watch(started.elapsed()) {
+                        Some(failure) => Some(failure),
+                        None => self.stalled(&mut stillness).await?,
+                    };
+                    if let Some(failure) = failed {
+                        return Err(self.diagnose(failure.into()).await);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn stalled(
+        &mut self,
+        stillness: &mut Stillness,
+    ) -> Result<Option<StageFailure>, ExecError> {
+        let work = self.staging.path().join("machine");
+        let machine = self.machine()?;
+        if !machine.is_on() {
+            return Ok(Some(failure(
+                "the machine turned itself off before it could be logged in to",
+            )));
+        }
+        let Ok(screen) = machine.screen().await else {
+            return Ok(None);
+        };
+        let still = stillness.observe((screen.fingerprint, newest_change(&work)));
+        Ok((still >= STALL).then(|| {
+            failure(format!(
+                "the machine has stood still for {}: nothing new on the screen, the serial line or the disks",
+                model::Duration::from(STALL)
+            ))
+        }))
+    }
+
+    /// Adds to a failure what can be seen of the machine: a screenshot with its text, and the serial log.
+    pub(crate) async fn diagnose(&mut self, error: ExecError) -> ExecError {
+        let ExecError::Failed(mut failure) = self.evidence(error).await else {
+            return ExecError::Cancelled;
+        };
+        let Some(machine) = self.machine.as_mut() else {
+            return ExecError::Failed(failure);
+        };
+        if let Ok(screen) = machine.screen().await
+            && let Some(text) = screen.text
+        {
+            let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+            let shown = lines.iter().skip(lines.len().saturating_sub(20));
+            failure.tail = shown
+                .map(|line| self.output.redact(&format!("screen: {line}")))
+                .collect();
+        }
+        ExecError::Failed(failure)
+    }
+
+    /// Adds to a failure a screenshot and the serial log, where there are any.
+    pub(crate) async fn evidence(&mut self, error: ExecError) -> ExecError {
+        let ExecError::Failed(mut failure) = error else {
+            return error;
+        };
+        let Some(machine) = self.machine.as_mut() else {
+            return ExecError::Failed(failure);
+        };
+        let picture = self.diagnostics.with_extension("png");
+        if machine.is_on() && machine.screenshot(&picture).await.is_ok() {
+            failure.screenshot = Some(picture);
+        }
+        if let Some(serial) = machine.serial_log() {
+            let kept = self.diagnostics.with_extension("serial.log");
+            if std::fs::copy(serial, &kept).is_ok_and(|size| size > 0) {
+                failure
+                    .help
+                    .push(format!("the serial console's log: {}", kept.display()));
+            }
+        }
+        ExecError::Failed(failure)
+    }
+
+    /// Turns the guest off by `command`, or by the power button, and puts its disks into the store as new layers over
+    /// `below`.
+    pub(crate) async fn shut_down(
+        mut self,
+        host: &Host,
+        guest: Guest,
+        command: Option<&str>,
+        below: Option<&MachineState>,
+    ) -> Result<MachineStateParts, ExecError> {
+        self.output.step("shutting down");
+        let cancel = self.cancel.clone();
+        let machine = self.machine()?;
+        let off = match command {
+            Some(command) => off_by_command(machine, &guest, command, &cancel).await,
+            None => match machine.power_button().await {
+                Ok(()) => machine
+                    .wait_off(SHUTDOWN)
+                    .await
+                    .map_err(|error| explain_shutdown(error, None)),
+                Err(error) => Err(error.into()),
+            },
+        };
+        drop(guest);
+        if let Err(error) = off {
+            return Err(self.diagnose(error).await);
+        }
+        let machine = self
+            .machine
+            .take()
+            .ok_or_else(|| failure("the machine has already been turned off"))?;
+        let at_rest = machine.finish().await?;
+        self.output.step("keeping the disks");
+        keep(host, &at_rest, below)
+    }
+
+    /// The stage has failed: keeps the machine's disks if the run was asked to.
+    pub(crate) async fn abandon(
+        mut self,
+        host: &Host,
+        stage: &model::StageKey,
+        below: &MachineState,
+        error: ExecError,
+    ) -> ExecError {
+        let ExecError::Failed(mut failure) = error else {
+            return error;
+        };
+        let name = &stage.name;
+        if host.on_error == super::OnError::Cleanup {
+            failure.help.push(format!("`forge run --on-error keep {name}` keeps the failed machine; `forge ssh {name} --failed` enters it"));
+            return ExecError::Failed(failure);
+        }
+        let kept = match self.machine.take() {
+            Some(machine) => match machine.finish().await {
+                Ok(at_rest) => keep(host, &at_rest, Some(below)),
+                Err(error) => Err(error.into()),
+            },
+            None => return ExecError::Failed(failure),
+        };
+        let state = kept.map(|parts| MachineState {
+            disks: parts.disks,
+            nvram: parts.nvram.or(below.nvram),
+            ..below.clone()
+        });
+        match state {
+            Ok(state) if host.kept.put(stage, &state).is_ok() => {
+                failure.help.push(format!(
+                    "the failed machine is kept: `forge ssh {name} --failed` enters it"
+                ));
+            }
+            _ => self.output.warn("the failed machine could not be kept"),
+        }
+        ExecError::Failed(failure)
+    }
+
+    /// Throws the machine away.
+    pub(crate) fn destroy(self) {
+        drop(self);
+    }
+}
+
+/// Runs the shutdown command and waits for the power to go. The command's connection may be cut at any moment; a command
+/// that fails is told at once instead of after the whole wait.
+async fn off_by_command(
+    machine: &mut Box<dyn Machine>,
+    guest: &Guest,
+    command: &str,
+    cancel: &Cancel,
+) -> Result<(), ExecError> {
+    let exec = Exec::new(command);
+    let mut ignore = |_: Stream, _: &[u8]| {};
+    let asked = guest.run(&exec, &mut ignore, cancel);
+    let off = machine.wait_off(SHUTDOWN);
+    tokio::pin!(asked, off);
+    let mut answered = false;
+    loop {
+        tokio::select! {
+            status = &mut asked, if !answered => match status {
+                Err(GuestError::Cancelled) => return Err(ExecError::Cancelled),
+                // 128 and more: ended by a signal, as a shutdown does to what is running
+                Ok(code @ 1..128) => return Err(failure(format!("`{command}` failed with exit code {code}")).into()),
+                _ => answered = true,
+            },
+            result = &mut off => return result.map_err(|error| explain_shutdown(error, Some(command))),
+            () = cancel.cancelled() => return Err(ExecError::Cancelled),
+        }
+    }
+}
+
+fn explain_shutdown(error: ProviderError, command: Option<&str>) -> ExecError {
+    match (error, command) {
+        (ProviderError::Timeout(message), Some(command)) => StageFailure {
+            message: format!("{message} after `{command}`"),
+            help: vec!["set `shutdown` to a command that turns this system off".into()],
+            ..StageFailure::default()
+        }
+        .into(),
+        (ProviderError::Timeout(message), None) => StageFailure {
+            message: format!("{message} after the power button"),
+            help: vec!["the guest does not listen to the power button (acpid): set `shutdown`, such as `shutdown -P now`".into()],
+            ..StageFailure::default()
+        }
+        .into(),
+        (other, _) => other.into(),
+    }
+}
+
+/// The disks and firmware variables of a machine at rest, in the store.
+pub(crate) struct MachineStateParts {
+    pub disks: Vec<DiskState>,
+    pub nvram: Option<model::Digest>,
+}
+
+fn keep(
+    host: &Host,
+    at_rest: &AtRest,
+    below: Option<&MachineState>,
+) -> Result<MachineStateParts, ExecError> {
+    let put = |path: &Path| host.store.put_file(path, Put::Move);
+    let mut disks = Vec::new();
+    for (index, disk) in at_rest.disks.iter().enumerate() {
+        let mut layers = below
+            .and_then(|state| state.disks.get(index))
+            .map(|d| d.layers.clone())
+            .unwrap_or_default();
+        layers.push(put(&disk.path)?.digest);
+        disks.push(DiskState { layers });
+    }
+    let nvram = at_rest
+        .nvram
+        .as_deref()
+        .map(put)
+        .transpose()?
+        .map(|file| file.digest);
+    Ok(MachineStateParts { disks, nvram })
+}
+
+/// How a guest is logged in to at `address`.
+pub fn login_target(
+    ssh: &Ssh,
+    address: std::net::SocketAddr,
+    resolve: &dyn Fn(&model::Text) -> Result<String, StageFailure>,
+    root: &Path,
+) -> Result<SshTarget, StageFailure> {
+    let key_file = ssh
+        .login
+        .key_file
+        .as_ref()
+        .map(resolve)
+        .transpose()?
+        .map(|path| match path.strip_prefix("~/") {
+            Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+            None => root.join(path),
+        });
+    Ok(SshTarget {
+        addr: address,
+        user: resolve(&ssh.user)?,
+        password: ssh
+            .login
+            .password
+            .as_ref()
+            .map(resolve)
+            .transpose()?
+            .map(Secret::new),
+        key_file,
+        agent: ssh.login.agent,
+    })
+}
+
+/// [`login_target`] with a stage's own resolver.
+pub(crate) fn target(
+    resolver: &Resolver<'_>,
+    host: &Host,
+    ssh: &Ssh,
+    address: std::net::SocketAddr,
+) -> Result<SshTarget, StageFailure> {
+    login_target(ssh, address, &|text| resolver.text(text), &host.root)
+}
+
+struct Stillness {
+    seen: Option<(u64, Option<SystemTime>)>,
+    since: Instant,
+}
+
+impl Stillness {
+    fn new() -> Self {
+        Self {
+            seen: None,
+            since: Instant::now(),
+        }
+    }
+
+    /// How long it has looked like this.
+    fn observe(&mut self, now: (u64, Option<SystemTime>)) -> Duration {
+        if self.seen.as_ref() != Some(&now) {
+            *self = Self {
+                seen: Some(now),
+                since: Instant::now(),
+            };
+        }
+        self.since.elapsed()
+    }
+}
+
+/// When anything in the machine's directory was last written: its disks and its serial log.
+fn newest_change(work: &Path) -> Option<SystemTime> {
+    let files = walkdir::WalkDir::new(work)
+        .into_iter()
+        .filter_map(Result::ok);
+    // pictures that watching itself makes do not count
+    files
+        .filter(|file| {
+            file.path()
+                .extension()
+                .is_some_and(|e| e == "qcow2" || e == "log")
+        })
+        .filter_map(|file| file.metadata().ok()?.modified().ok())
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stillness_starts_anew_with_every_change() {
+        let mut stillness = Stillness::new();
+        stillness.observe((1, None));
+        stillness.since -= Duration::from_secs(100);
+        assert!(stillness.observe((1, None)) >= Duration::from_secs(100));
+        assert!(stillness.observe((2, None)) < Duration::from_secs(100));
+    }
+}

@@ -1,0 +1,127 @@
+//! Filling in late values: outputs of stages, the run's facts, the kickstart server's address, secrets.
+
+use crate::config::Secrets;
+use crate::engine::{StageContext, StageFailure};
+use crate::model::{Late, Name, RunVar, StageKind, Text, UnresolvedError};
+
+use super::Host;
+
+/// The run's volatile facts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFacts {
+    /// RFC 3339, UTC, whole seconds.
+    pub date: String,
+    /// Unique.
+    pub id: String,
+    /// This machine's name.
+    pub host: String,
+}
+
+/// Resolves the texts of one stage.
+pub(crate) struct Resolver<'a> {
+    host: &'a Host,
+    context: &'a StageContext,
+    http: Option<(String, u16)>,
+}
+
+impl<'a> Resolver<'a> {
+    pub(crate) const fn new(host: &'a Host, context: &'a StageContext) -> Self {
+        Self {
+            host,
+            context,
+            http: None,
+        }
+    }
+
+    /// With the kickstart server at this address, as the guest sees it.
+    pub(crate) fn with_http(self, ip: String, port: u16) -> Self {
+        Self {
+            http: Some((ip, port)),
+            ..self
+        }
+    }
+
+    /// The text with all late values filled in.
+    pub(crate) fn text(&self, text: &Text) -> Result<String, StageFailure> {
+        text.resolve(&|late| self.late(late))
+            .map_err(|error| StageFailure {
+                message: error.to_string(),
+                help: secret_help(text, &self.host.secrets),
+                ..StageFailure::default()
+            })
+    }
+
+    /// Several named texts.
+    pub(crate) fn map<'t>(
+        &self,
+        texts: impl IntoIterator<Item = (&'t String, &'t Text)>,
+    ) -> Result<Vec<(String, String)>, StageFailure> {
+        texts
+            .into_iter()
+            .map(|(name, text)| Ok((name.clone(), self.text(text)?)))
+            .collect()
+    }
+
+    fn late(&self, late: &Late) -> Result<String, UnresolvedError> {
+        let unknown = || UnresolvedError(late.to_string());
+        match late {
+            Late::Output { stage, output } => {
+                let file = self
+                    .context
+                    .upstream
+                    .get(stage)
+                    .and_then(|a| a.files.get(output))
+                    .ok_or_else(unknown)?;
+                let path = match &file.path {
+                    Some(path) => self.host.root.join(path),
+                    None => self.host.store.path(&file.digest),
+                };
+                Ok(path.display().to_string())
+            }
+            Late::OwnOutput(name) => own_output(&self.context.stage.kind, name)
+                .map(str::to_owned)
+                .ok_or_else(unknown),
+            Late::Secret {
+                scope,
+                variable,
+                digest: _,
+            } => self
+                .host
+                .secrets
+                .resolve(scope, variable)
+                .map(|s| s.reveal().to_owned())
+                .ok_or_else(unknown),
+            Late::Run(RunVar::Date) => Ok(self.host.run.date.clone()),
+            Late::Run(RunVar::Id) => Ok(self.host.run.id.clone()),
+            Late::Run(RunVar::Host) => Ok(self.host.run.host.clone()),
+            Late::HttpIp => self
+                .http
+                .as_ref()
+                .map(|(ip, _)| ip.clone())
+                .ok_or_else(unknown),
+            Late::HttpPort => self
+                .http
+                .as_ref()
+                .map(|(_, port)| port.to_string())
+                .ok_or_else(unknown),
+        }
+    }
+}
+
+fn own_output<'k>(kind: &'k StageKind, name: &Name) -> Option<&'k str> {
+    match kind {
+        StageKind::Command(command) => command.outputs.get(name).map(String::as_str),
+        _ => None,
+    }
+}
+
+fn secret_help(text: &Text, secrets: &Secrets) -> Vec<String> {
+    text.late()
+        .filter_map(|late| match late {
+            Late::Secret { scope, variable, .. } if secrets.resolve(scope, variable).is_none() => {
+                Some(format!("give it in the environment variable that scope `{scope}` names, or with `--var {scope}.{variable}=…`"))
+            }
+            _ => None,
+        })
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! A throw-away machine from a stage's artifact, to look around in: what `forge ssh` opens.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Host;
+use super::failure::{failure, io};
+use super::machine::{self, Session, Start};
+use super::resolve::Resolver;
+use crate::engine::{Event, ExecError, Output, Sink, StageContext, StageFailure};
+use crate::guest::{Exec, Guest, Stream};
+use crate::model::{Artifact, Ssh, Stage, StageKind};
+use crate::sys::{Cancel, process};
+
+/// What to do inside.
+pub enum Visit<'a> {
+    /// A shell on the terminal.
+    Shell,
+    /// A command; its output goes to `show`.
+    Command {
+        /// A shell line.
+        line: String,
+        /// Takes the output.
+        show: &'a mut (dyn FnMut(Stream, &[u8]) + Send),
+    },
+}
+
+struct Quiet(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Sink for Quiet {
+    fn event(&self, event: Event) {
+        if let Event::Step { text, .. } = event {
+            (self.0)(&text);
+        }
+    }
+}
+
+/// Starts a machine over the artifact's layers, does what is asked, and throws it away; returns the exit code.
+pub async fn visit(
+    host: &Host,
+    stage: Arc<Stage>,
+    artifact: &Artifact,
+    visit: Visit<'_>,
+    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    cancel: Cancel,
+) -> Result<i32, ExecError> {
+    let ssh = access(&stage).ok_or_else(|| {
+        failure(format!(
+            "stage `{}` leaves no machine; `iso-base`, `clone` and `provision` do",
+            stage.key.name
+        ))
+    })?;
+    let state = artifact
+        .machine
+        .as_ref()
+        .ok_or_else(|| failure("its artifact has no machine"))?;
+    let scratch = host.store.staging()?;
+    let log = scratch.path().join("visit.log");
+    let output = Output::create(
+        &stage.key,
+        &log,
+        Arc::new(Quiet(tell)),
+        Arc::new(str::to_owned),
+    )
+    .map_err(|e| io("write", &log, &e))?;
+    let context = StageContext {
+        stage: Arc::clone(&stage),
+        upstream: Default::default(),
+        output,
+        cancel,
+    };
+    let start = Start::over(host, state, &state.hardware, ssh)?;
+    let mut session = Session::launch(host, &context, start).await?;
+    let resolver = Resolver::new(host, &context);
+    let mut watch = |_: Duration| None;
+    let guest = session
+        .login(
+            async |address| machine::target(&resolver, host, ssh, address),
+            ssh.timeout,
+            &mut watch,
+        )
+        .await?;
+    let code = match visit {
+        Visit::Command { line, show } => {
+            let exec = Exec {
+                command: line,
+                stdin: None,
+                timeout: None,
+            };
+            guest.run(&exec, show, &context.cancel).await?
+        }
+        Visit::Shell => {
+            let user = resolver.text(&ssh.user)?;
+            let key = temporary_key(host, &guest, scratch.path(), &context.cancel).await?;
+            shell(&guest, &user, &key).await?
+        }
+    };
+    drop(guest);
+    session.destroy();
+    Ok(code)
+}
+
+/// How the machine that a stage leaves is reached.
+fn access(stage: &Stage) -> Option<&Ssh> {
+    match &stage.kind {
+        StageKind::IsoBase(kind) => Some(&kind.ssh),
+        StageKind::Clone(kind) => Some(&kind.ssh),
+        StageKind::Provision(kind) => Some(&kind.ssh),
+        StageKind::Command(_)
+        | StageKind::Export(_)
+        | StageKind::PackOva(_)
+        | StageKind::Verify(_) => None,
+    }
+}
+
+/// A key pair for this visit: the user's `ssh` gets in with it, so that no password passes through a process.
+async fn temporary_key(
+    host: &Host,
+    guest: &Guest,
+    dir: &Path,
+    cancel: &Cancel,
+) -> Result<std::path::PathBuf, ExecError> {
+    let key = dir.join("key");
+    let status = process::command("ssh-keygen", host.journal.run_id())
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "forge", "-f"])
+        .arg(&key)
+        .status()
+        .await
+        .map_err(|e| StageFailure {
+            message: format!("cannot start `ssh-keygen`: {e}"),
+            help: vec![
+                "install the OpenSSH client (Debian: openssh-client), or use `--exec`".into(),
+            ],
+            environment: true,
+            ..StageFailure::default()
+        })?;
+    super::command::check(status)?;
+    let public = key.with_extension("pub");
+    let public = std::fs::read_to_string(&public).map_err(|e| io("read", &public, &e))?;
+    let exec = Exec {
+        command: "umask 077; mkdir -p ~/.ssh && cat >> ~/.ssh/authorized_keys".into(),
+        stdin: Some(public.into_bytes()),
+        timeout: Some(Duration::from_secs(60)),
+    };
+    match guest.run(&exec, &mut |_, _| {}, cancel).await? {
+        0 => Ok(key),
+        code => Err(failure(format!(
+            "the guest did not take a temporary key (exit code {code})"
+        ))
+        .into()),
+    }
+}
+
+async fn shell(guest: &Guest, user: &str, key: &Path) -> Result<i32, ExecError> {
+    let address = guest.target().addr;
+    let mut command = tokio::process::Command::new("ssh");
+    command
+        .args([
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+        ])
+        .args(["-o", "IdentitiesOnly=yes", "-i"])
+        .arg(key)
+        .args([
+            "-p",
+            &address.port().to_string(),
+            &format!("{user}@{}", address.ip()),
+        ])
+        .stdin(Stdio::inherit());
+    let status = command
+        .status()
+        .await
+        .map_err(|e| failure(format!("cannot start `ssh`: {e}")))?;
+    Ok(status.code().unwrap_or(1))
+}

@@ -1,0 +1,12 @@
+//! forge from outside: the binary, its output and its exit codes. Tests named `vm_…` run real guests.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+mod commands;
+mod faults;
+mod layering;
+mod support;
+mod vm;

@@ -1,0 +1,326 @@
+//! Real guests: the repository's own project, built, cached, verified, broken.
+
+use std::io::{BufRead as _, BufReader};
+use std::time::Instant;
+
+use super::support::{Sandbox, vm};
+
+fn only(dir: &std::path::Path, extension: &str) -> std::path::PathBuf {
+    let mut found: Vec<_> = walkdir::WalkDir::new(dir)
+        .into_iter()
+        .map(|e| e.unwrap().into_path())
+        .filter(|p| p.to_string_lossy().ends_with(extension))
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+fn replace(sandbox: &Sandbox, file: &str, from: &str, to: &str) {
+    let text = sandbox.read(file);
+    assert!(text.contains(from), "{file} has no `{from}`");
+    sandbox.write(file, &text.replacen(from, to, 1));
+}
+
+#[test]
+fn vm_run_ova_builds_a_verified_appliance_and_then_nothing() {
+    let sandbox = vm::fork();
+    let ova = only(&sandbox.path("output"), ".ova");
+    let listed = std::fs::read_to_string(format!("{}.sha256", ova.display())).unwrap();
+    let sum = std::process::Command::new("sha256sum")
+        .arg(ova.file_name().unwrap())
+        .current_dir(ova.parent().unwrap())
+        .output();
+    assert_eq!(
+        listed,
+        String::from_utf8(sum.unwrap().stdout).unwrap(),
+        "the checksum file is what sha256sum writes"
+    );
+    let names = std::process::Command::new("tar")
+        .args(["-tf"])
+        .arg(&ova)
+        .output()
+        .unwrap();
+    let names = String::from_utf8(names.stdout).unwrap();
+    assert!(
+        names.lines().next().unwrap().ends_with(".ovf"),
+        "the descriptor comes first: {names}"
+    );
+    let info = std::process::Command::new("qemu-img")
+        .args(["info", "--output=json"])
+        .arg(only(&sandbox.path("output"), ".vmdk"))
+        .output();
+    let info: serde_json::Value = serde_json::from_slice(&info.unwrap().stdout).unwrap();
+    assert_eq!(
+        info["format-specific"]["data"]["create-type"],
+        "streamOptimized"
+    );
+    let junit = std::fs::read_to_string(only(&sandbox.path("output"), "junit.xml")).unwrap();
+    assert!(
+        junit.contains("failures=\"0\"") && junit.contains("testcase"),
+        "{junit}"
+    );
+
+    let _ = sandbox
+        .forge(&["plan", "ova", "--detailed-exitcode"])
+        .exits(0);
+    let started = Instant::now();
+    let _ = sandbox
+        .forge(&["run", "ova"])
+        .exits(0)
+        .prints("nothing to do");
+    assert!(started.elapsed().as_secs() < 20, "nothing was booted");
+}
+
+#[test]
+fn vm_a_changed_script_reruns_from_provision_and_a_shell_sees_the_change() {
+    let sandbox = vm::fork();
+    let script = sandbox.read("scripts/cleanup.sh");
+    sandbox.write(
+        "scripts/cleanup.sh",
+        &format!("{script}\necho changed-by-the-test > /root/mark\n"),
+    );
+    let plan = sandbox
+        .forge(&["plan", "provision"])
+        .exits(0)
+        .prints("scripts/cleanup.sh changed");
+    assert!(
+        !plan.stdout.contains("iso-base[os=mini] will"),
+        "{}",
+        plan.stdout
+    );
+    let _ = sandbox.forge(&["run", "provision"]).exits(0);
+    let _ = sandbox
+        .forge(&["ssh", "provision", "--exec", "cat /root/mark; exit 0"])
+        .exits(0)
+        .prints("changed-by-the-test");
+    let _ = sandbox
+        .forge(&["ssh", "provision", "--exec", "exit 3"])
+        .exits(1)
+        .complains("exit code 3");
+}
+
+#[test]
+fn vm_steps_upload_run_reboot_retry_and_check() {
+    let sandbox = vm::fork();
+    let text = sandbox.read("builds.toml");
+    let steps = r#"
+[stages.steps]
+kind = "provision"
+from = "clone"
+scopes = ["common"]
+[[stages.steps.steps]]
+upload = { source = "tree", to = "/opt/tree" }
+[[stages.steps.steps]]
+shell = { inline = "set -e; test -x /opt/tree/run.sh; test \"$(cat '/opt/tree/sub/nämé.txt')\" = content; cat /proc/sys/kernel/random/boot_id > /root/first; echo \"greeting: $GREETING\"", env = { GREETING = "it's me" } }
+[[stages.steps.steps]]
+shell = { inline = "head -c 4000 /dev/urandom; echo; echo x >> /root/tries; test $(wc -l < /root/tries) -ge 2 || exit 9" }
+retries = 1
+[[stages.steps.steps]]
+shell = { inline = "exit 42", valid_exit_codes = [0, 42] }
+[[stages.steps.steps]]
+reboot = true
+[[stages.steps.steps]]
+shell = { script = "tree/run.sh" }
+[[stages.steps.steps]]
+local = { run = "echo local sees $FORGE_SSH_USER@$FORGE_SSH_HOST:$FORGE_SSH_PORT" }
+[[stages.steps.steps]]
+shell = { inline = "echo never", }
+only = { os = "debian12" }
+[[stages.steps.steps]]
+check = { checks = { file = { "/root/second" = { exists = true } }, port = { "tcp:22" = { listening = true } } } }
+"#;
+    sandbox.write("builds.toml", &format!("{text}\n{steps}"));
+    sandbox.write("tree/sub/nämé.txt", "content");
+    sandbox.write("tree/run.sh", "#!/bin/sh\nset -e\ncat /proc/sys/kernel/random/boot_id > /root/second\n! cmp -s /root/first /root/second\necho rebooted for real\n");
+    let status = std::process::Command::new("chmod")
+        .args(["+x"])
+        .arg(sandbox.path("tree/run.sh"))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let output = sandbox.forge(&["run", "steps"]).exits(0);
+    for line in [
+        "greeting: it's me",
+        "rebooted for real",
+        "local sees root@127.0.0.1:",
+        "trying again (1 of 1)",
+    ] {
+        assert!(
+            output.stdout.contains(line),
+            "no `{line}` in\n{}",
+            output.stdout
+        );
+    }
+    assert!(
+        !output.stdout.contains("never"),
+        "the step of another axis value ran"
+    );
+}
+
+#[test]
+fn vm_a_failing_script_is_shown_with_its_output_and_can_be_entered() {
+    let sandbox = vm::fork();
+    sandbox.write("scripts/install.sh", "#!/bin/sh\necho about to fail > /root/evidence\nfor i in $(seq 30); do echo step $i; done\nexit 5\n");
+    let output = sandbox
+        .forge(&["run", "provision", "--quiet", "--on-error", "keep"])
+        .exits(1);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    for part in [
+        "scripts/install.sh",
+        "exit code 5",
+        "step 30",
+        "step 11",
+        "provision@os=mini.log",
+        "forge ssh provision --failed",
+    ] {
+        assert!(all.contains(part), "no `{part}` in\n{all}");
+    }
+    let _ = sandbox
+        .forge(&[
+            "ssh",
+            "provision",
+            "--failed",
+            "--exec",
+            "cat /root/evidence",
+        ])
+        .exits(0)
+        .prints("about to fail");
+}
+
+#[test]
+fn vm_a_script_that_hangs_is_ended_at_its_timeout() {
+    let sandbox = vm::fork();
+    sandbox.write("scripts/install.sh", "#!/bin/sh\necho before\nsleep 600\n");
+    let text = sandbox.read("builds.toml");
+    let at = text.find("script = \"scripts/install.sh\"").unwrap();
+    let end = at + text[at..].find("\n[[").unwrap();
+    let (head, tail) = text.split_at(end);
+    let head = regex::Regex::new(r#"(script = "scripts/install.sh".*)"#)
+        .unwrap()
+        .replace(head, "$1\ntimeout = \"3s\"")
+        .into_owned();
+    sandbox.write("builds.toml", &format!("{head}{tail}"));
+    let output = sandbox.forge(&["run", "provision"]).exits(1);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(all.contains("took longer than"), "{all}");
+}
+
+#[test]
+fn vm_a_guest_that_turns_itself_off_is_told() {
+    let sandbox = vm::fork();
+    sandbox.write(
+        "scripts/install.sh",
+        "#!/bin/sh\necho going\npoweroff -f\nsleep 60\n",
+    );
+    let output = sandbox.forge(&["run", "provision"]).exits(1);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(all.contains("connection"), "{all}");
+    assert!(running_qemu(&sandbox).is_empty());
+}
+
+#[test]
+fn vm_a_wrong_password_is_told_long_before_the_timeout() {
+    let sandbox = vm::fork();
+    let text = sandbox.read("builds.toml");
+    let stage = "\n[stages.wrong]\nkind = \"provision\"\nfrom = \"clone\"\nscopes = [\"common\"]\nssh = { user = \"root\", password = \"not-the-password\", timeout = \"20m\" }\n[[stages.wrong.steps]]\nshell = { inline = \"true\" }\n";
+    sandbox.write("builds.toml", &format!("{text}{stage}"));
+    let output = sandbox.forge(&["run", "wrong"]).exits(1);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(all.contains("refuses the login of `root`"), "{all}");
+    assert!(all.contains(".png"), "a screenshot: {all}");
+    assert!(!all.contains("not-the-password"), "{all}");
+}
+
+#[test]
+fn vm_killed_in_the_middle_of_a_build_the_next_run_finishes_it() {
+    let sandbox = vm::fork();
+    let script = sandbox.read("scripts/cleanup.sh");
+    sandbox.write(
+        "scripts/cleanup.sh",
+        &format!("{script}\n: another version\n"),
+    );
+    let mut child = sandbox.start(&["run", "provision", "--output", "plain"]);
+    let reader = BufReader::new(child.stdout.take().unwrap());
+    let met = reader
+        .lines()
+        .any(|line| line.unwrap().contains("install.sh"));
+    assert!(met, "the steps began");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let orphans = running_qemu(&sandbox);
+    assert_eq!(orphans.len(), 1, "kill -9 leaves the machine");
+    let output = sandbox.forge(&["run", "provision"]).exits(0);
+    assert!(
+        format!("{}{}", output.stdout, output.stderr).contains("cleaned up"),
+        "{}",
+        output.all()
+    );
+    assert!(running_qemu(&sandbox).is_empty());
+    let staged = std::fs::read_dir(sandbox.cache().join("staging"))
+        .unwrap()
+        .count();
+    assert_eq!(
+        std::fs::read_dir(sandbox.path(".forge/journal"))
+            .unwrap()
+            .count(),
+        0,
+        "{staged} in staging"
+    );
+}
+
+/// Machines whose run id stands in the project's history of journals: found by the environment of their processes.
+fn running_qemu(sandbox: &Sandbox) -> Vec<u32> {
+    let logs = sandbox.path(".forge/logs");
+    let runs: Vec<String> = std::fs::read_dir(logs)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let env = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let env = String::from_utf8_lossy(&env).into_owned();
+            String::from_utf8_lossy(&line).contains("qemu-system")
+                && runs
+                    .iter()
+                    .any(|run| env.contains(&format!("FORGE_RUN_ID={run}\0")))
+        })
+        .collect()
+}
+
+#[test]
+fn vm_an_installer_without_its_kickstart_is_told_with_what_stands_on_the_screen() {
+    let sandbox = vm::fork();
+    replace(
+        &sandbox,
+        "builds.toml",
+        "ks.cfg<enter>",
+        "nothere.cfg<enter>",
+    );
+    let started = Instant::now();
+    let output = sandbox.forge(&["run", "iso-base"]).exits(1);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(
+        all.contains("stood still") && all.contains("screen: ") && all.contains(".png"),
+        "{all}"
+    );
+    assert!(started.elapsed().as_secs() < 600, "within minutes");
+}
+
+#[test]
+fn vm_verify_fails_when_a_check_does_not_hold() {
+    let sandbox = vm::fork();
+    let goss = sandbox.read("scripts/goss/goss.yaml");
+    sandbox.write("scripts/goss/goss.yaml", &format!("{goss}\n"));
+    let text = sandbox.read("builds.toml");
+    let stage = "\n[stages.strict]\nkind = \"verify\"\nfrom = \"pack-ova\"\nscopes = [\"common\"]\n[stages.strict.checks.file.\"/no/such/file\"]\nexists = true\n";
+    sandbox.write("builds.toml", &format!("{text}{stage}"));
+    let output = sandbox.forge(&["run", "strict"]).exits(1);
+    let all = format!("{}{}", output.stdout, output.stderr);
+    assert!(
+        all.contains("/no/such/file") && all.contains("1 of 1"),
+        "{all}"
+    );
+}
