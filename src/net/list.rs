@@ -51,7 +51,7 @@ impl Job<'_> {
             }
             Source::Http(url) => url,
         };
-        let reach = |e: reqwest::Error| SourceError::Unreachable(why(&e));
+        let reach = |e: reqwest::Error| SourceError::Unreachable(why(e));
         let patience = self.settings.patience;
         let stalled = |_| SourceError::Stalled {
             patience,

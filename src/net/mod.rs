@@ -14,12 +14,14 @@ mod local;
 mod media;
 mod source;
 mod sums;
+mod sweep;
 mod transfer;
 
 pub use error::{Attempt, FetchError, SourceError};
 pub use fetch::{FetchRequest, Fetched, Place, fetch};
 pub use index::known;
 pub use media::{MediaContent, MediaRequest, MediaServer};
+pub use sweep::{Swept, sweep};
 
 #[cfg(test)]
 mod tests;

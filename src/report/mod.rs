@@ -25,8 +25,8 @@ pub use plan::{plan_json, plan_text};
 pub use screen::Measure;
 pub use style::{ColourChoice, Env, OutputChoice, OutputKind, Paint};
 pub use tables::{
-    Detail, DryRun, Finding, Health, VariableRow, cache_text, doctor_json, doctor_text, gc_text,
-    runs_json, runs_text, vars_json, vars_text, verify_text,
+    Detail, DryRun, Finding, Health, cache_text, doctor_json, doctor_text, gc_text, runs_json,
+    runs_text, vars_json, vars_text, verify_text,
 };
 pub use terminal::{Monotonic, Terminal, TerminalOptions, Verbosity};
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use crate::config::VariableRow;
 use crate::store::{GcReport, ObjectSummary, RunEntry, RunOutcome, StageOutcome, VerifyReport};
 
 use super::clean::clean;
@@ -111,36 +112,50 @@ pub fn runs_json(runs: &[RunEntry]) -> Value {
     runs.collect()
 }
 
-/// A variable that a stage sees, or that a scope has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VariableRow {
-    /// Its dotted name: `common.ssh.user`.
-    pub name: String,
-    /// Its value for people; of a secret, only that it is one.
-    pub value: String,
-    /// Where the value came from: `vars/common.toml:3`, `env VCENTER_SERVER`, `--var`.
-    pub source: String,
-}
-
-/// Variables for people.
+/// Variables for people; where one has several values, each with the axis values at which it has it.
 #[must_use]
-pub fn vars_text(rows: &[VariableRow], paint: Paint) -> String {
+pub fn vars_text(rows: &[&VariableRow], paint: Paint) -> String {
     if rows.is_empty() {
         return "no variables\n".to_owned();
     }
-    let row = |row: &VariableRow| {
+    let row = |row: &&VariableRow| {
         let value = clean(&row.value.replace('\n', "\\n")).into_owned();
-        vec![row.name.clone(), value, paint.tone(Tone::Dim, &row.source)]
+        let source = match axes(row) {
+            axes if axes.is_empty() => row.source.clone(),
+            axes => format!("{}  ({axes})", row.source),
+        };
+        vec![
+            format!("{}.{}", row.scope, row.name),
+            value,
+            paint.tone(Tone::Dim, &source),
+        ]
     };
     columns(&rows.iter().map(row).collect::<Vec<_>>(), "  ")
 }
 
+fn axes(row: &VariableRow) -> String {
+    let axes: Vec<String> = row
+        .axes
+        .iter()
+        .map(|(axis, value)| format!("{axis}={value}"))
+        .collect();
+    axes.join(",")
+}
+
 /// Variables for programs.
 #[must_use]
-pub fn vars_json(rows: &[VariableRow]) -> Value {
-    rows.iter()
-        .map(|row| json!({"name": row.name, "value": row.value, "source": row.source}))
-        .collect()
+pub fn vars_json(rows: &[&VariableRow]) -> Value {
+    let row = |row: &&VariableRow| {
+        let VariableRow {
+            scope,
+            axes,
+            name,
+            value,
+            source,
+        } = row;
+        json!({"scope": scope, "name": name, "axes": axes, "value": value, "source": source})
+    };
+    rows.iter().map(row).collect()
 }
 
 /// What the store has, the newest use first.

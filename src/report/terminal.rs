@@ -29,6 +29,9 @@ pub enum Verbosity {
     Normal,
 }
 
+/// The live lines are not drawn more often than this for progress alone.
+const FRAME: Duration = Duration::from_millis(50);
+
 /// Time since some start; never goes back.
 pub type Monotonic = Box<dyn Fn() -> Duration + Send + Sync>;
 
@@ -71,6 +74,7 @@ struct State {
     total: usize,
     ended: usize,
     started: Duration,
+    drawn: Duration,
     over: bool,
 }
 
@@ -101,6 +105,7 @@ impl Terminal {
             total: 0,
             ended: 0,
             started: clock(),
+            drawn: Duration::ZERO,
             over: false,
         };
         let shared = Arc::new(Shared {
@@ -130,9 +135,13 @@ impl Drop for Terminal {
 impl Sink for Terminal {
     fn event(&self, event: Event) {
         let now = (self.shared.clock)();
+        let often = matches!(event, Event::Progress { .. } | Event::Step { .. });
         let mut state = self.shared.lock();
         state.take(event, now);
-        state.draw(now);
+        // the ticker draws what comes faster than anybody reads
+        if !(often && self.ticker.is_some() && now.saturating_sub(state.drawn) < FRAME) {
+            state.draw(now);
+        }
         if state.over {
             self.shared.stop.notify_all();
         }
@@ -305,6 +314,7 @@ impl State {
         if self.over {
             return;
         }
+        self.drawn = now;
         let width = usize::from(self.screen.width());
         for (live, bar) in self.running.values() {
             let colour = self.colours.get(&live.stage).copied().unwrap_or(0);

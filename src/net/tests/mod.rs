@@ -34,6 +34,7 @@ impl Bench {
                 client,
                 patience: Duration::from_secs(20),
                 backoff: Duration::ZERO,
+                tell_every: Duration::ZERO,
                 free_space: |_| Ok(u64::MAX),
             },
             notices: Mutex::default(),

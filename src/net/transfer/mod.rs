@@ -9,7 +9,7 @@ mod part;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use reqwest::{Response, StatusCode, header};
@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) patience: Duration,
     /// The pause before the first repetition; it doubles.
     pub(super) backoff: Duration,
+    /// How often progress is told.
+    pub(super) tell_every: Duration,
     /// Free space where a file lies.
     pub(super) free_space: fn(&Path) -> io::Result<u64>,
 }
@@ -54,11 +56,12 @@ impl Settings {
             .user_agent(concat!("forge/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(20))
             .build()
-            .map_err(|e| SourceError::Unreachable(why(&e)))?;
+            .map_err(|e| SourceError::Unreachable(why(e)))?;
         Ok(Self {
             client,
             patience: Duration::from_secs(60),
             backoff: Duration::from_secs(1),
+            tell_every: Duration::from_millis(100),
             free_space: crate::sys::fs::free_space,
         })
     }
@@ -159,7 +162,7 @@ impl Transfer<'_> {
                 tokio::time::timeout(self.settings.patience, self.request(part, offset).send())
                     .await
                     .map_err(|_| Trouble::Passing(self.stalled(part.len(), part.version.total)))?
-                    .map_err(|e| Trouble::Passing(SourceError::Unreachable(why(&e))))?;
+                    .map_err(|e| Trouble::Passing(SourceError::Unreachable(why(e))))?;
             if response.status() == StatusCode::NOT_MODIFIED && self.before.is_some() {
                 return Ok(Done::Unchanged);
             }
@@ -262,13 +265,14 @@ impl Transfer<'_> {
         total: Option<u64>,
     ) -> Result<(), Trouble> {
         let says_html = says_html(response.headers());
+        let mut told = Instant::now();
         let mut got = start;
         let mut head = Vec::new();
         loop {
             let chunk = match tokio::time::timeout(self.settings.patience, response.chunk()).await {
                 Err(_) => return Err(Trouble::Passing(self.stalled(got, total))),
                 Ok(Err(e)) => {
-                    let why = why(&e);
+                    let why = why(e);
                     return Err(Trouble::Passing(SourceError::Cut { got, total, why }));
                 }
                 Ok(Ok(None)) => return Ok(()),
@@ -279,7 +283,10 @@ impl Transfer<'_> {
                 self.refuse_html(&head, says_html)?;
             }
             got += chunk.len() as u64;
-            (self.progress)(got, total);
+            if told.elapsed() >= self.settings.tell_every || Some(got) == total {
+                (self.progress)(got, total);
+                told = Instant::now();
+            }
             // the writer stops early only with an error, which it tells itself
             if sender.send(chunk).await.is_err() {
                 return Ok(());
@@ -330,9 +337,10 @@ impl Tries<'_> {
     }
 }
 
-/// The innermost cause, without the address.
-pub(super) fn why(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
+/// The innermost cause. The address is not in it: it may hold a password.
+pub(super) fn why(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
     while let Some(next) = cause.source() {
         cause = next;
     }

@@ -1,15 +1,17 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::tz::TimeZone;
 
-use crate::model::Digest;
+use crate::config::VariableRow;
+use crate::model::{Digest, Name};
 use crate::store::{
     Corrupt, GcReport, ObjectSummary, RunEntry, RunOutcome, RunStage, StageOutcome, VerifyReport,
 };
 
 use super::super::{
-    Detail, DryRun, Finding, Health, Paint, VariableRow, cache_text, doctor_json, doctor_text,
-    gc_text, runs_json, runs_text, vars_json, vars_text, verify_text,
+    Detail, DryRun, Finding, Health, Paint, cache_text, doctor_json, doctor_text, gc_text,
+    runs_json, runs_text, vars_json, vars_text, verify_text,
 };
 use super::stage;
 
@@ -72,26 +74,31 @@ fn runs_are_listed() {
 
 #[test]
 fn variables_are_listed_with_their_sources() {
-    let row = |name: &str, value: &str, source: &str| VariableRow {
+    let row = |scope: &str, name: &str, value: &str, source: &str| VariableRow {
+        scope: Name::parse(scope).unwrap(),
+        axes: BTreeMap::new(),
         name: name.into(),
         value: value.into(),
         source: source.into(),
     };
-    let rows = [
-        row("common.cpus", "2", "vars/common.toml:3"),
-        row("common.motd", "one\ntwo\u{1b}[2J", "--var"),
-        row("vcenter.password", "***", "env VCENTER_PASSWORD"),
+    let mut rows = [
+        row("common", "cpus", "2", "vars/common.toml:3"),
+        row("common", "motd", "one\ntwo\u{1b}[2J", "--var"),
+        row("os", "iso.url", "mini.iso", "vars/mini.toml:1"),
+        row("vcenter", "password", "***", "env VCENTER_PASSWORD"),
     ];
+    rows[2].axes = stage("x[os=mini]").axes;
+    let rows: Vec<&VariableRow> = rows.iter().collect();
     insta::assert_snapshot!(vars_text(&rows, Paint::plain()), @r"
     common.cpus       2         vars/common.toml:3
     common.motd       one\ntwo  --var
+    os.iso.url        mini.iso  vars/mini.toml:1  (os=mini)
     vcenter.password  ***       env VCENTER_PASSWORD
     ");
     assert_eq!(vars_text(&[], Paint::plain()), "no variables\n");
-    let json = vars_json(&rows[..1]).to_string();
     assert_eq!(
-        json,
-        r#"[{"name":"common.cpus","value":"2","source":"vars/common.toml:3"}]"#
+        vars_json(&rows[2..3]).to_string(),
+        r#"[{"scope":"os","name":"iso.url","axes":{"os":"mini"},"value":"mini.iso","source":"vars/mini.toml:1"}]"#
     );
 }
 
