@@ -49,6 +49,11 @@ impl<'w> Loader<'w> {
         self.faults.borrow_mut().push(fault);
     }
 
+    /// How many errors there are so far.
+    pub(super) fn errors(&self) -> usize {
+        self.faults.borrow().counts().0
+    }
+
     /// Runs what collects faults itself.
     pub(super) fn with_faults(&self, collect: impl FnOnce(&mut Diagnostics)) {
         collect(&mut self.faults.borrow_mut());

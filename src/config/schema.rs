@@ -13,38 +13,28 @@ const TEMPLATE: &str = r"\{\{|\{%";
 /// The JSON Schema of `builds.toml`.
 #[must_use]
 pub fn schema() -> Value {
-    let mut root = table(&keys::FILE);
-    let mut definitions = Map::new();
+    let mut definitions = Definitions::default();
+    let root = definitions.table(&keys::FILE);
     for kind in StageKind::NAMES {
-        if let (Some(stage), Some(change)) = (keys::stage(kind), keys::stage_override(kind)) {
-            let mut schema = table(stage);
-            schema["properties"]["kind"] = json!({
-                "const": kind,
-                "description": "How it is done; not needed where the stage's name is a kind.",
-            });
-            schema["properties"]["overrides"]["items"] = reference(&format!("{kind}-override"));
-            definitions.insert((*kind).to_owned(), schema);
-            let mut change = table(change);
-            change["required"] = json!(["when"]);
-            definitions.insert(format!("{kind}-override"), change);
-        }
+        definitions.stage(kind);
     }
-    definitions.insert("stage".to_owned(), any_stage());
-    let mut object = json!({
+    definitions.0.insert("stage".to_owned(), any_stage());
+    let mut schema = json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "builds.toml",
         "description": "A project of forge: the stages that make virtual-machine images.",
     });
-    merge(&mut object, root.take());
-    object["definitions"] = Value::Object(definitions);
-    object
+    if let (Value::Object(schema), Value::Object(root)) = (&mut schema, root) {
+        schema.extend(root);
+    }
+    definitions.0.sort_keys();
+    schema["definitions"] = Value::Object(definitions.0);
+    schema
 }
 
-fn merge(into: &mut Value, from: Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from);
-    }
-}
+/// The schemas of tables, each once.
+#[derive(Default)]
+struct Definitions(Map<String, Value>);
 
 fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/definitions/{name}") })
@@ -83,59 +73,104 @@ fn stages() -> Value {
     })
 }
 
-fn provider() -> Value {
-    json!({
-        "type": "object",
-        "properties": { "type": { "enum": keys::PROVIDERS } },
-        "required": ["type"],
-        "if": { "properties": { "type": { "const": "vsphere" } } },
-        "then": table(&keys::VSPHERE),
-        "else": table(&keys::QEMU),
-    })
-}
-
-fn table(keys: &Keys) -> Value {
-    let properties = keys.iter().map(|key| {
-        let mut schema = of(&key.shape);
-        if let Value::Object(object) = &mut schema {
-            object.insert("description".to_owned(), key.doc.into());
-        }
-        (key.name.to_owned(), schema)
-    });
-    json!({
-        "type": "object",
-        "properties": properties.collect::<Map<_, _>>(),
-        "additionalProperties": false,
-    })
-}
-
 /// A value, or a template that gives it.
 fn or_template(schema: &Value) -> Value {
     json!({ "anyOf": [schema, { "type": "string", "pattern": TEMPLATE }] })
 }
 
-fn of(shape: &Shape) -> Value {
-    match shape {
-        Shape::Text | Shape::Size | Shape::Duration => json!({ "type": "string" }),
-        Shape::Name => json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" }),
-        Shape::Bool => or_template(&json!({ "type": "boolean" })),
-        Shape::Int(min, max) if *max == i64::MAX => {
-            or_template(&json!({ "type": "integer", "minimum": min }))
+impl Definitions {
+    fn stage(&mut self, kind: &str) {
+        let (Some(stage), Some(change)) = (keys::stage(kind), keys::stage_override(kind)) else {
+            return;
+        };
+        let mut schema = self.table(stage);
+        schema["properties"]["kind"] = json!({
+            "const": kind,
+            "description": "How it is done; not needed where the stage's name is a kind.",
+        });
+        schema["properties"]["overrides"] = json!({
+            "type": "array",
+            "items": reference(&format!("{kind}-override")),
+            "description": stage.find("overrides").map_or("", |key| key.doc),
+        });
+        self.0.insert(kind.to_owned(), schema);
+        let mut change = self.table(change);
+        change["required"] = json!(["when"]);
+        self.0.insert(format!("{kind}-override"), change);
+    }
+
+    fn table(&mut self, keys: &Keys) -> Value {
+        let properties: Map<String, Value> = keys
+            .iter()
+            .map(|key| {
+                // beside a reference a description does not count in this draft: it goes around it
+                let mut schema = match self.of(&key.shape) {
+                    Value::Object(object) if object.contains_key("$ref") => {
+                        json!({ "allOf": [object] })
+                    }
+                    schema => schema,
+                };
+                schema["description"] = key.doc.into();
+                (key.name.to_owned(), schema)
+            })
+            .collect();
+        json!({
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    }
+
+    fn named(&mut self, keys: &'static Keys) -> Value {
+        let name: String = keys.what.chars().filter(|c| !"`[]".contains(*c)).collect();
+        let name = name.replace(' ', "-");
+        if !self.0.contains_key(&name) {
+            self.0.insert(name.clone(), Value::Null);
+            let table = self.table(keys);
+            self.0.insert(name.clone(), table);
         }
-        Shape::Int(min, max) => {
-            or_template(&json!({ "type": "integer", "minimum": min, "maximum": max }))
+        reference(&name)
+    }
+
+    fn provider(&mut self) -> Value {
+        json!({
+            "type": "object",
+            "properties": { "type": { "enum": keys::PROVIDERS } },
+            "required": ["type"],
+            "if": { "properties": { "type": { "const": "vsphere" } } },
+            "then": self.named(&keys::VSPHERE),
+            "else": self.named(&keys::QEMU),
+        })
+    }
+
+    fn of(&mut self, shape: &Shape) -> Value {
+        match shape {
+            Shape::Text | Shape::Size | Shape::Duration => json!({ "type": "string" }),
+            Shape::Name => {
+                json!({ "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$" })
+            }
+            Shape::Bool => or_template(&json!({ "type": "boolean" })),
+            Shape::Int(min, max) if *max == i64::MAX => {
+                or_template(&json!({ "type": "integer", "minimum": min }))
+            }
+            Shape::Int(min, max) => {
+                or_template(&json!({ "type": "integer", "minimum": min, "maximum": max }))
+            }
+            Shape::Word(words) => or_template(&json!({ "enum": words })),
+            Shape::List(inner) => or_template(&json!({ "type": "array", "items": self.of(inner) })),
+            Shape::OneOrMany(inner) => {
+                let one = self.of(inner);
+                json!({ "anyOf": [one, { "type": "array", "items": one }] })
+            }
+            Shape::Map(Shape::Stage) => stages(),
+            Shape::Map(inner) => {
+                json!({ "type": "object", "additionalProperties": self.of(inner) })
+            }
+            Shape::Keys(keys) => self.named(keys),
+            Shape::Either(a, b) => json!({ "anyOf": [self.of(a), self.of(b)] }),
+            Shape::Any => json!({}),
+            Shape::Provider => self.provider(),
+            Shape::Stage => reference("stage"),
         }
-        Shape::Word(words) => or_template(&json!({ "enum": words })),
-        Shape::List(inner) => or_template(&json!({ "type": "array", "items": of(inner) })),
-        Shape::OneOrMany(inner) => {
-            json!({ "anyOf": [of(inner), { "type": "array", "items": of(inner) }] })
-        }
-        Shape::Map(Shape::Stage) => stages(),
-        Shape::Map(inner) => json!({ "type": "object", "additionalProperties": of(inner) }),
-        Shape::Keys(keys) => table(keys),
-        Shape::Either(a, b) => json!({ "anyOf": [of(a), of(b)] }),
-        Shape::Any => json!({}),
-        Shape::Provider => provider(),
-        Shape::Stage => reference("stage"),
     }
 }

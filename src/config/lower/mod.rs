@@ -4,6 +4,7 @@
 //! that line. A cycle ends the line here; the graph of the plan is what reports it.
 
 mod command;
+mod context;
 mod cross;
 mod decl;
 mod explain;
@@ -14,5 +15,6 @@ mod project;
 mod site;
 mod stage;
 mod steps;
+mod when;
 
 pub(super) use project::file;

@@ -118,11 +118,14 @@ pub(super) fn checks(here: &Here<'_>, table: &Table) -> Vec<CheckSource> {
         sources.extend(nodes.iter().filter_map(|node| gossfile(here, node)));
     }
     if let Some(node) = table.get("checks") {
+        let loader = here.site.loader;
+        let before = loader.errors();
         let raw = raw(here, node);
         let mut checks = CheckSet::default();
-        here.site
-            .loader
-            .with_faults(|faults| checks = checks::lower(&raw, faults));
+        // a value that could not be rendered would be taken for one that is missing
+        if loader.errors() == before {
+            loader.with_faults(|faults| checks = checks::lower(&raw, faults));
+        }
         sources.push(CheckSource { file: None, checks });
     }
     sources

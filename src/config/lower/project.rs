@@ -8,11 +8,11 @@ use crate::config::shape::check_table;
 use crate::config::tree::{self, Node, Table};
 use crate::config::{Overrides, Secrets, VariableTable, keys};
 use crate::diag::{Diagnostic, closest};
-use crate::model::{Axis, Name, Project, ProviderConfig, ProviderKind, Resources, Text};
+use crate::model::{Axis, Name, Project, ProviderConfig, ProviderKind, Resources};
 
 use super::decl::{self, StageDecl};
 use super::stage::Lowering;
-use super::{cross, explain, site};
+use super::{cross, explain};
 
 /// What `project.version` is when its command fails.
 const NO_VERSION: &str = "0.0.0-unknown";
@@ -31,7 +31,7 @@ pub(in crate::config) fn file(
     }
     let (name, version) = identity(loader, &table);
     let axes = axes(loader, table.table("axes"));
-    let scopes = Scopes::new(loader, table.table("scopes"), overrides, &name);
+    let scopes = Scopes::new(loader, table.table("scopes"), overrides, (&name, &axes));
     let machine = table.table("machine");
     let decls = decl::stages(loader, table.table("stages"), &scopes, &axes, machine);
     let taking_part = decl::taking_part(&decls);
@@ -258,7 +258,7 @@ fn providers(lowering: &Lowering<'_>, table: Option<&Table>) -> Vec<(Name, Provi
             .entries
             .iter()
             .filter(|e| !matches!(e.key.as_str(), "type" | "scopes"));
-        let settings = settings.filter_map(|e| Some((e.key.clone(), setting(&site, &e.node)?)));
+        let settings = settings.filter_map(|e| Some((e.key.clone(), site.text(&e.node)?)));
         let config = ProviderConfig {
             name: name.clone(),
             kind,
@@ -295,17 +295,6 @@ fn provider_kind(loader: &Loader<'_>, table: &Table, entry: &tree::Entry) -> Opt
             loader.with_faults(|faults| crate::config::shape::check(node, &shape, faults));
             None
         }
-    }
-}
-
-/// A provider's setting as text; the elements of an array stand on lines of their own.
-fn setting(site: &site::Site<'_>, node: &Node) -> Option<Text> {
-    match &node.value {
-        tree::Value::List(nodes) => {
-            let lines: Vec<String> = nodes.iter().filter_map(|node| site.literal(node)).collect();
-            Some(Text::literal(lines.join("\n")))
-        }
-        _ => site.text(node),
     }
 }
 

@@ -9,16 +9,15 @@ use minijinja::Value as TemplateValue;
 
 use crate::config::loader::Loader;
 use crate::config::scopes::Scopes;
-use crate::config::template::{fact, output, own_output, root_name};
+use crate::config::template::output;
 use crate::config::tree::{Entry, Node, Table};
 use crate::diag::{Diagnostic, or_list};
 use crate::model::{
     Axis, Hardware, Name, Origin, ProviderConfig, Ssh, Stage, StageKey, StageKind, Text,
 };
 
+use super::context::{RUN, facts};
 use super::decl::{self, StageDecl};
-use super::explain::Visible;
-use super::project::nothing_but;
 use super::site::{Site, key_at};
 use super::{command, machine, pack, steps};
 
@@ -32,10 +31,10 @@ pub(super) struct Lowering<'s> {
     /// `[machine]`.
     pub(super) machine: Option<&'s Table>,
     pub(super) providers: Vec<(Name, ProviderConfig)>,
-    taking_part: &'s BTreeMap<Name, BTreeSet<String>>,
-    outputs: &'s BTreeMap<Name, Vec<String>>,
+    pub(super) taking_part: &'s BTreeMap<Name, BTreeSet<String>>,
+    pub(super) outputs: &'s BTreeMap<Name, Vec<String>>,
     /// `stages`, `run` and `project` for templates.
-    common: Vec<(&'static str, TemplateValue)>,
+    pub(super) common: Vec<(&'static str, TemplateValue)>,
     done: RefCell<BTreeMap<StageKey, Rc<Inherited>>>,
     pub(super) stages: RefCell<Vec<Stage>>,
 }
@@ -77,22 +76,14 @@ pub(super) fn outputs(decl: &StageDecl<'_>) -> Vec<String> {
                 .into_iter()
                 .collect();
         }
-        "pack-ova" => &["ova", "sha256", "manifest"],
-        "verify" => &["junit", "json"],
+        // how many disks there are is known only when the machine is
+        "export" => &["disk-1", "disk-2", "disk-3", "disk-4"],
+        "pack-ova" => &[
+            "ova", "sha256", "ovf", "mf", "manifest", "disk-1", "disk-2", "disk-3", "disk-4",
+        ],
         _ => &[],
     };
     fixed.iter().map(|name| (*name).to_owned()).collect()
-}
-
-const RUN: [&str; 3] = ["run.date", "run.id", "run.host"];
-const HTTP: [&str; 2] = ["http.ip", "http.port"];
-
-fn facts(names: &[&str]) -> TemplateValue {
-    let split = |name: &str| {
-        name.split_once('.')
-            .map_or(String::new(), |(_, rest)| rest.to_owned())
-    };
-    names.iter().map(|name| (split(name), fact(name))).collect()
 }
 
 impl<'s> Lowering<'s> {
@@ -145,94 +136,6 @@ impl<'s> Lowering<'s> {
 
     pub(super) fn decl(&self, name: &Name) -> Option<&'s StageDecl<'s>> {
         self.decls.iter().find(|decl| decl.name == *name)
-    }
-
-    /// A site that sees the project and the listed scopes at these axis values.
-    pub(super) fn site(
-        &self,
-        owner: &str,
-        scopes: &[Name],
-        axes: BTreeMap<Name, String>,
-    ) -> Site<'s> {
-        let others = ["project.name".to_owned(), "project.version".to_owned()];
-        let mut visible = nothing_but(owner.to_owned(), self.outputs, others.into());
-        visible.axes = self.axes.iter().map(|axis| &axis.name).collect();
-        let axis: TemplateValue = axes
-            .iter()
-            .map(|(name, value)| (name.to_string(), value.clone()))
-            .collect();
-        let mut values = vec![("axis".to_owned(), axis)];
-        values.extend(
-            self.common
-                .iter()
-                .filter(|(name, _)| *name == "project")
-                .map(|(n, v)| ((*n).to_owned(), v.clone())),
-        );
-        for name in scopes {
-            if let Some(scope) = self.scopes.at(self.loader, name.as_str(), &axes) {
-                values.push((root_name(name.as_str()), scope.value.clone()));
-                visible.scopes.push((name.clone(), scope));
-            }
-        }
-        Site {
-            loader: self.loader,
-            scopes: self.scopes,
-            visible,
-            values: values.into_iter().collect(),
-            axes,
-            taking_part: self.taking_part,
-            used: RefCell::default(),
-        }
-    }
-
-    pub(super) fn provider_site(&self, name: &Name, scopes: &[Name]) -> Site<'s> {
-        self.site(&format!("provider `{name}`"), scopes, BTreeMap::new())
-    }
-
-    fn stage_site(&self, decl: &StageDecl<'_>, table: &Table, key: &StageKey) -> Site<'s> {
-        let scopes = match table.get("scopes") {
-            Some(_) => Cow::Owned(decl::listed_scopes(self.loader, table, self.scopes)),
-            None => Cow::Borrowed(decl.scopes.as_slice()),
-        };
-        let mut site = self.site(&format!("stage `{}`", decl.name), &scopes, key.axes.clone());
-        let Visible {
-            others, is_stage, ..
-        } = &mut site.visible;
-        *is_stage = true;
-        others.extend(RUN.map(str::to_owned));
-        let mut more = self.common.clone();
-        match decl.kind {
-            "iso-base" => {
-                others.extend(HTTP.map(str::to_owned));
-                more.push(("http", facts(&HTTP)));
-            }
-            "command" => {
-                let names = self
-                    .outputs
-                    .get(&decl.name)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default();
-                others.extend(names.iter().map(|name| format!("outputs.{name}")));
-                more.push((
-                    "outputs",
-                    names
-                        .iter()
-                        .map(|name| (name.clone(), own_output(name)))
-                        .collect(),
-                ));
-            }
-            _ => {}
-        }
-        let known = site.values.try_iter().into_iter().flatten();
-        let mut values: Vec<(String, TemplateValue)> = known
-            .filter_map(|key| Some((key.to_string(), site.values.get_item(&key).ok()?)))
-            .collect();
-        values.extend(
-            more.into_iter()
-                .map(|(name, value)| (name.to_owned(), value)),
-        );
-        site.values = values.into_iter().collect();
-        site
     }
 
     /// Lowers every stage at every point of its axes.

@@ -6,9 +6,9 @@ use crate::config::tree::{Node, Table, Value};
 use crate::diag::{Diagnostic, Span, or_list};
 use crate::model::{Duration, Provision, Shell, ShellSource, Ssh, Step, StepAction, Text};
 
-use super::decl::When;
 use super::pack::checks;
 use super::stage::{Here, Inherited, Lowering};
+use super::when::When;
 use super::{command, machine};
 
 /// The longest title that is made of a script's own text.

@@ -7,6 +7,7 @@
 mod engine;
 mod late;
 mod scan;
+mod tokens;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

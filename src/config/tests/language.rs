@@ -457,7 +457,7 @@ fn without_providers_there_is_a_local_one() {
         panic!()
     };
     assert_eq!((name.as_str(), config.kind), ("local", ProviderKind::Qemu));
-    let text = "[scopes.v]\nvalues = { server = \"vc\" }\n[providers.lab]\ntype = \"vsphere\"\nscopes = [\"v\"]\nserver = \"{{ v.server }}\"\ninsecure = true\n[providers.local]\ntype = \"qemu\"\nargs = [\"-a\", \"b\"]\n[stages.iso-base]\niso = { url = \"x\", checksum = \"none\" }\nssh = { user = \"u\", agent = true }\n";
+    let text = "[scopes.v]\nvalues = { server = \"vc\" }\n[providers.lab]\ntype = \"vsphere\"\nscopes = [\"v\"]\nserver = \"{{ v.server }}\"\ninsecure = true\n[providers.local]\ntype = \"qemu\"\ncpu = \"max\"\n[stages.iso-base]\niso = { url = \"x\", checksum = \"none\" }\nssh = { user = \"u\", agent = true }\n";
     let loaded = FakeWorld::new(text).loaded();
     let lab = &loaded.project.providers[&Name::parse("lab").unwrap()];
     assert_eq!(
@@ -466,7 +466,7 @@ fn without_providers_there_is_a_local_one() {
     );
     assert_eq!(lab.settings["insecure"].to_string(), "true");
     let local = &loaded.project.providers[&Name::parse("local").unwrap()];
-    assert_eq!(local.settings["args"].to_string(), "-a\nb");
+    assert_eq!(local.settings["cpu"].to_string(), "max");
     let StageKind::IsoBase(base) = &stage(&loaded, "iso-base").kind else {
         panic!()
     };

@@ -138,3 +138,27 @@ pub(super) fn stage<'l>(loaded: &'l Loaded, key: &str) -> &'l Stage {
         .find(|stage| stage.key.to_string() == key);
     found.unwrap_or_else(|| panic!("no {key} among {keys:?}"))
 }
+
+const BASE: &str = r#"
+version = 1
+[axes]
+os = ["mini", "big"]
+[scopes.common]
+values = { password = "x", cpus = 2, net = { name = "lab" } }
+[scopes.os]
+file = "vars/{{ axis.os }}.toml"
+[scopes.vcenter]
+env = { server = "VCENTER_SERVER", password = "VCENTER_PASSWORD" }
+secret = ["password"]
+[stages.build-iso]
+kind = "command"
+run = "make {{ outputs.iso }}"
+outputs = { iso = "output/a.iso" }
+"#;
+
+/// A project with scopes, an axis and one command stage, and these stages.
+pub(super) fn axes_and_scopes(stages: &str) -> FakeWorld {
+    FakeWorld::new(&format!("{BASE}{stages}"))
+        .file("vars/mini.toml", "url = \"http://mini\"\n")
+        .file("vars/big.toml", "url = \"http://big\"\n")
+}

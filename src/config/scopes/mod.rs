@@ -3,19 +3,27 @@
 //! Lowest first: the scope's file, its values, the environment, `--var-file`, `--var`. A variable keeps where it came
 //! from, for `forge vars` and for messages.
 
+mod overrides;
+mod values;
+mod view;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use minijinja::Value as TemplateValue;
 
-use crate::diag::{Diagnostic, FileId, Span, closest};
-use crate::model::{Digest, Late, Name, Secret};
+use crate::config::loader::{Loader, unreadable};
+use crate::config::template::{self, Fault, Ref};
+use crate::config::tree::{self, Node, Table, Value};
+use crate::config::{Overrides, VariableRow};
+use crate::diag::{Diagnostic, Span, closest};
+use crate::model::{Axis, Digest, Late, Name, Secret};
 
-use super::loader::{Loader, unreadable};
-use super::template::{self, Bind, Fault, Ref, Val, View, is_template};
-use super::tree::{self, Node, Table, Value};
-use super::{Overrides, VariableRow};
+pub(super) use values::Variable;
+use values::{Branch, add, add_layer, listed, plain, set, shown, typed, value_of};
+use view::AxisView;
+pub(super) use view::axes_in;
 
 /// A scope as declared.
 pub(super) struct ScopeDecl<'t> {
@@ -39,21 +47,13 @@ pub(super) struct Scope {
     broken: bool,
 }
 
-/// A variable, a leaf of the scope's tree.
-pub(super) struct Variable {
-    node: Node,
-    /// `vars/common.toml:3`, `env NAME`, `--var`.
-    pub(super) source: String,
-    /// Where it is set, if that is a place in a file.
-    pub(super) span: Option<Span>,
-}
-
 /// A loaded scope with the axis values that it depends on.
 type Point = (Name, BTreeMap<Name, String>, Rc<Scope>);
 
 /// All scopes of a project.
 pub(super) struct Scopes<'t> {
     pub(super) decls: Vec<ScopeDecl<'t>>,
+    axes: Vec<Name>,
     layers: Vec<(String, Table, String)>,
     loaded: RefCell<HashMap<(Name, String), Rc<Scope>>>,
     /// The axis values at which each was loaded, for the table of variables.
@@ -70,7 +70,7 @@ impl<'t> Scopes<'t> {
         loader: &Loader<'_>,
         table: Option<&'t Table>,
         overrides: &Overrides,
-        project: &str,
+        (project, axes): (&str, &[Axis]),
     ) -> Self {
         let mut decls = Vec::new();
         for entry in table.iter().flat_map(|table| &table.entries) {
@@ -95,6 +95,7 @@ impl<'t> Scopes<'t> {
         }
         let mut scopes = Self {
             decls,
+            axes: axes.iter().map(|axis| axis.name.clone()).collect(),
             layers: Vec::new(),
             loaded: RefCell::default(),
             points: RefCell::default(),
@@ -145,7 +146,7 @@ impl<'t> Scopes<'t> {
         axes: &BTreeMap<Name, String>,
     ) -> Scope {
         let mut variables = BTreeMap::new();
-        let view = AxisView::new(axes, &self.project);
+        let view = AxisView::new(axes, &self.axes, &self.project);
         let file = decl.read_file(loader, &view);
         let broken = file.is_none() && decl.table.get("file").is_some();
         if let Some(table) = file {
@@ -411,387 +412,5 @@ impl<'t> ScopeDecl<'t> {
                 None
             }
         }
-    }
-}
-
-/// The names of the axes that a template uses.
-pub(super) fn axes_in(text: &str) -> Vec<String> {
-    if !is_template(text) {
-        return Vec::new();
-    }
-    let scan = template::Scan::new(text);
-    let axes = scan.refs.iter().filter(|r| r.path[0].0 == "axis");
-    axes.filter_map(|r| r.path.get(1).map(|(name, _)| name.clone()))
-        .collect()
-}
-
-/// What a scope's own templates see: the axes and the project's name.
-struct AxisView<'a> {
-    values: TemplateValue,
-    axes: &'a BTreeMap<Name, String>,
-}
-
-struct NoLate;
-
-impl Bind for NoLate {
-    fn stage(&self, name: &Name) -> crate::model::StageKey {
-        crate::model::StageKey {
-            name: name.clone(),
-            axes: BTreeMap::new(),
-        }
-    }
-
-    fn secret(&self, scope: Name, variable: String) -> Late {
-        Late::Secret {
-            scope,
-            variable,
-            digest: None,
-        }
-    }
-}
-
-impl<'a> AxisView<'a> {
-    fn new(axes: &'a BTreeMap<Name, String>, project: &str) -> Self {
-        let axis = TemplateValue::from_iter(axes.iter().map(|(k, v)| (k.to_string(), v.clone())));
-        let project = TemplateValue::from_iter([("name", project)]);
-        Self {
-            values: TemplateValue::from_iter([("axis", axis), ("project", project)]),
-            axes,
-        }
-    }
-
-    fn render(&self, loader: &Loader<'_>, node: &Node) -> Option<Value> {
-        let Some(text) = node.as_text().filter(|text| is_template(text)) else {
-            return Some(node.value.clone());
-        };
-        let explain = |variable: &Ref, _: usize| {
-            let near = self.axes.keys().map(|axis| format!("axis.{axis}"));
-            let known: Vec<String> = near.chain(["project.name".to_owned()]).collect();
-            let near = closest(&variable.dotted(), known.iter().map(String::as_str));
-            Fault {
-                range: variable.range(),
-                code: "undefined-variable",
-                message: format!(
-                    "`{}` is not defined: a scope sees only the axes and the project",
-                    variable.dotted()
-                ),
-                help: near
-                    .map(|near| format!("did you mean `{near}`?"))
-                    .into_iter()
-                    .collect(),
-            }
-        };
-        let view = View {
-            values: &self.values,
-            bind: &NoLate,
-            explain: &explain,
-        };
-        match loader.templates.get(text).render(&view) {
-            Ok(value) => from_val(&value, node),
-            Err(faults) => {
-                loader.template_faults(node, &faults);
-                None
-            }
-        }
-    }
-
-    fn render_table(&self, loader: &Loader<'_>, table: &Table) -> Table {
-        let mut rendered = table.clone();
-        for entry in &mut rendered.entries {
-            self.render_node(loader, &mut entry.node);
-        }
-        rendered
-    }
-
-    fn render_node(&self, loader: &Loader<'_>, node: &mut Node) {
-        match &mut node.value {
-            Value::List(nodes) => nodes
-                .iter_mut()
-                .for_each(|node| self.render_node(loader, node)),
-            Value::Table(table) => {
-                table
-                    .entries
-                    .iter_mut()
-                    .for_each(|e| self.render_node(loader, &mut e.node));
-            }
-            Value::Text(_) => {
-                if let Some(value) = self.render(loader, node) {
-                    node.value = value;
-                }
-            }
-            Value::Int(_) | Value::Float(_) | Value::Bool(_) => {}
-        }
-    }
-}
-
-fn from_val(value: &Val, node: &Node) -> Option<Value> {
-    Some(match value {
-        Val::Text(text) => Value::Text(text.as_literal()?),
-        Val::Int(number) => Value::Int(*number),
-        Val::Float(number) => Value::Float(*number),
-        Val::Bool(flag) => Value::Bool(*flag),
-        Val::List(values) => {
-            let nodes = values.iter().map(|value| {
-                Some(Node {
-                    span: node.span,
-                    value: from_val(value, node)?,
-                })
-            });
-            Value::List(nodes.collect::<Option<_>>()?)
-        }
-        Val::Map(_) => return None,
-    })
-}
-
-/// Adds what the command line gives.
-fn add_layer(
-    loader: &Loader<'_>,
-    decl: &ScopeDecl<'_>,
-    variables: &mut BTreeMap<String, Variable>,
-    (table, source): (&Table, &str),
-) {
-    if source != "--var" {
-        add(variables, table, "", &|span| loader.place(span));
-        return;
-    }
-    for entry in &table.entries {
-        let text = entry.node.as_text().unwrap_or_default();
-        let file = entry.node.span.file;
-        let node = if decl.is_secret(&entry.key) {
-            plain(file, text)
-        } else {
-            typed(file, text, variables.get(&entry.key).map(|v| &v.node))
-        };
-        set(variables, &entry.key, node, "--var".to_owned(), None);
-    }
-}
-
-/// Adds the leaves of a table.
-fn add(
-    variables: &mut BTreeMap<String, Variable>,
-    table: &Table,
-    prefix: &str,
-    place: &dyn Fn(Span) -> String,
-) {
-    for entry in &table.entries {
-        let path = format!("{prefix}{}", entry.key);
-        match &entry.node.value {
-            Value::Table(inner) if !inner.entries.is_empty() => {
-                add(variables, inner, &format!("{path}."), place);
-            }
-            _ => set(
-                variables,
-                &path,
-                entry.node.clone(),
-                place(entry.key_span),
-                Some(entry.key_span),
-            ),
-        }
-    }
-}
-
-/// Sets a variable; a leaf replaces a branch of the same name, and the other way round.
-fn set(
-    variables: &mut BTreeMap<String, Variable>,
-    path: &str,
-    node: Node,
-    source: String,
-    span: Option<Span>,
-) {
-    variables.retain(|old, _| {
-        let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
-        !below(old, path) && !below(path, old)
-    });
-    variables.insert(path.to_owned(), Variable { node, source, span });
-}
-
-/// A value given as text: where it replaces one that is not a string, it is read as TOML.
-fn typed(file: FileId, text: &str, old: Option<&Node>) -> Node {
-    let plain = plain(file, text);
-    match old.map(|node| &node.value) {
-        Some(Value::Text(_)) => plain,
-        Some(_) => tree::parse_value(file, text).unwrap_or(plain),
-        None => match tree::parse_value(file, text) {
-            Some(node)
-                if matches!(
-                    node.value,
-                    Value::Int(_) | Value::Bool(_) | Value::List(_) | Value::Table(_)
-                ) =>
-            {
-                node
-            }
-            _ => plain,
-        },
-    }
-}
-
-fn plain(file: FileId, text: &str) -> Node {
-    Node {
-        span: Span::new(file, 0..text.len()),
-        value: Value::Text(text.to_owned()),
-    }
-}
-
-/// A value as `forge vars` shows it.
-fn shown(node: &Node) -> String {
-    match &node.value {
-        Value::Text(text) => text.clone(),
-        _ => value_of(node).to_string(),
-    }
-}
-
-/// A node as a value for templates.
-pub(super) fn value_of(node: &Node) -> TemplateValue {
-    match &node.value {
-        Value::Text(text) => text.as_str().into(),
-        Value::Int(number) => (*number).into(),
-        Value::Float(number) => (*number).into(),
-        Value::Bool(flag) => (*flag).into(),
-        Value::List(nodes) => nodes.iter().map(value_of).collect(),
-        Value::Table(table) => table
-            .entries
-            .iter()
-            .map(|e| (e.key.clone(), value_of(&e.node)))
-            .collect(),
-    }
-}
-
-/// `` `a`, `b` and 3 more ``.
-fn listed(names: &[&str]) -> String {
-    if names.is_empty() {
-        return "no variables".to_owned();
-    }
-    let shown: Vec<String> = names
-        .iter()
-        .take(12)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    let more = names.len() - shown.len();
-    let tail = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
-    shown.join(", ") + &tail
-}
-
-/// A tree of values that is filled by dotted paths.
-#[derive(Default)]
-struct Branch {
-    leaves: BTreeMap<String, TemplateValue>,
-    branches: BTreeMap<String, Branch>,
-}
-
-impl Branch {
-    fn put(&mut self, path: &str, value: TemplateValue) {
-        match path.split_once('.') {
-            Some((first, rest)) => self
-                .branches
-                .entry(first.to_owned())
-                .or_default()
-                .put(rest, value),
-            None => {
-                self.leaves.insert(path.to_owned(), value);
-            }
-        }
-    }
-
-    fn into_value(self) -> TemplateValue {
-        let branches = self
-            .branches
-            .into_iter()
-            .map(|(name, branch)| (name, branch.into_value()));
-        self.leaves.into_iter().chain(branches).collect()
-    }
-}
-
-impl Scopes<'_> {
-    /// `--var-file` and `--var`, as layers above the scopes' own.
-    fn read_overrides(&mut self, loader: &Loader<'_>, overrides: &Overrides) {
-        for path in &overrides.var_files {
-            let name = path.display().to_string();
-            match loader.world.read(path).map(String::from_utf8) {
-                Ok(Ok(text)) => {
-                    let file = loader.add_source(&name, &text);
-                    let (table, faults) = tree::parse(file, &text);
-                    faults.into_iter().for_each(|fault| loader.push(fault));
-                    self.var_file(loader, table, &name);
-                }
-                Ok(Err(_)) => loader.push(Diagnostic::error(
-                    "toml",
-                    format!("`{name}` is not UTF-8 text"),
-                )),
-                Err(error) => loader.push(Diagnostic::error(
-                    "missing-file",
-                    format!("--var-file `{name}` cannot be read: {error}"),
-                )),
-            }
-        }
-        for var in &overrides.vars {
-            self.var(loader, var);
-        }
-    }
-
-    fn var_file(&mut self, loader: &Loader<'_>, table: Table, name: &str) {
-        for entry in table.entries {
-            let Value::Table(inner) = entry.node.value else {
-                loader.push(
-                    Diagnostic::error("var-file", format!("`{}` stands in no scope", entry.key))
-                        .label(entry.key_span, "")
-                        .help("a file for --var-file has a table for each scope: `[common]`"),
-                );
-                continue;
-            };
-            if self.known_scope(loader, &entry.key, entry.key_span) {
-                self.layers.push((entry.key, inner, name.to_owned()));
-            }
-        }
-    }
-
-    fn var(&mut self, loader: &Loader<'_>, var: &str) {
-        // the value may be a secret: it does not become part of a message
-        let shown = var.split_once('=').map_or(var, |(path, _)| path);
-        let file = loader.add_source("--var", shown);
-        let split = var.split_once('=').and_then(|(path, value)| {
-            let (scope, variable) = path.split_once('.')?;
-            (!variable.is_empty()).then_some((scope, variable, value))
-        });
-        let Some((scope, variable, value)) = split else {
-            loader.push(
-                Diagnostic::error("var", format!("`{shown}` is no setting of a variable"))
-                    .label(Span::new(file, 0..shown.len()), "")
-                    .help("write it as `--var scope.name=value`"),
-            );
-            return;
-        };
-        if self.known_scope(loader, scope, Span::new(file, 0..scope.len())) {
-            let file = loader.add_source("--var", value);
-            let entry = tree::Entry {
-                key: variable.to_owned(),
-                key_span: Span::new(file, 0..0),
-                node: Node {
-                    span: Span::new(file, 0..value.len()),
-                    value: Value::Text(value.to_owned()),
-                },
-            };
-            let table = Table {
-                entries: vec![entry],
-            };
-            self.layers
-                .push((scope.to_owned(), table, "--var".to_owned()));
-        }
-    }
-
-    fn known_scope(&self, loader: &Loader<'_>, scope: &str, span: Span) -> bool {
-        if self.get(scope).is_some() {
-            return true;
-        }
-        let near = closest(scope, self.names()).map(|near| format!("did you mean `{near}`?"));
-        loader.push(
-            Diagnostic::error("unknown-scope", format!("unknown scope `{scope}`"))
-                .label(span, "")
-                .maybe_help(near),
-        );
-        false
     }
 }

@@ -1,0 +1,332 @@
+//! Keys of stages, by kind.
+
+use super::key;
+use super::machine::{MACHINE, SSH};
+use super::steps::STEP;
+use crate::config::shape::Shape::{
+    self, Any, Bool, Duration, Either, Int, List, Map, OneOrMany, Text, Word,
+};
+use crate::config::shape::{Key, Keys};
+use crate::model::StageKind;
+
+static STEP_SHAPE: Shape = Shape::Keys(&STEP);
+static PROPERTY_SHAPE: Shape = Either(&Text, &PROPERTY_TABLE);
+static PROPERTY_TABLE: Shape = Shape::Keys(&PROPERTY);
+
+const STAGE: &[Key] = &[
+    key(
+        "kind",
+        Word(StageKind::NAMES),
+        "How it is done; not needed where the stage's name is a kind.",
+    ),
+    key("from", Shape::Name, "The stage whose result is consumed."),
+    key(
+        "needs",
+        OneOrMany(&Shape::Name),
+        "Further stages that must be done before.",
+    ),
+    key(
+        "scopes",
+        OneOrMany(&Shape::Name),
+        "The scopes whose variables it sees.",
+    ),
+    key(
+        "axes",
+        OneOrMany(&Shape::Name),
+        "Axes that it takes part in, beside those found in its templates.",
+    ),
+    key("timeout", Duration, "How long one attempt may take."),
+    key(
+        "retries",
+        Int(0, 100),
+        "How often it is tried again after a failure.",
+    ),
+];
+
+const OVERRIDES: &[Key] = &[key(
+    "overrides",
+    List(&Any),
+    "Settings for some axis values: `when = { os = \"mini\" }` and the keys that are replaced there.",
+)];
+
+const WHEN: &[Key] = &[key(
+    "when",
+    Map(&OneOrMany(&Text)),
+    "The axis values at which these settings hold.",
+)];
+
+/// What runs a program.
+pub(super) const COMMAND: &[Key] = &[
+    key(
+        "run",
+        OneOrMany(&Text),
+        "A line for the shell, or a program and its arguments.",
+    ),
+    key(
+        "inputs",
+        OneOrMany(&Text),
+        "Files, directories and globs that it reads, relative to the project.",
+    ),
+    key(
+        "outputs",
+        Map(&Text),
+        "What it writes: name = path relative to the project.",
+    ),
+    key("env", Map(&Text), "Environment variables."),
+    key(
+        "pass_env",
+        OneOrMany(&Text),
+        "Variables of forge's own environment that are passed on.",
+    ),
+    key(
+        "dir",
+        Text,
+        "The working directory, relative to the project.",
+    ),
+    key("always", Bool, "Run every time."),
+];
+
+const ISO_BASE: &[Key] = &[
+    key(
+        "provider",
+        Shape::Name,
+        "The provider; none: the first one.",
+    ),
+    key(
+        "machine",
+        Shape::Keys(&MACHINE),
+        "Hardware, where it differs from [machine].",
+    ),
+    key("iso", Shape::Keys(&ISO), "The install medium."),
+    key(
+        "kickstart",
+        Shape::Keys(&KICKSTART),
+        "The unattended-install answers.",
+    ),
+    key("boot", Shape::Keys(&BOOT), "What is typed at boot."),
+    key(
+        "ssh",
+        Shape::Keys(&SSH),
+        "How the installed system is reached.",
+    ),
+    key(
+        "shutdown",
+        Text,
+        "The command that turns it off; none: the power button.",
+    ),
+];
+
+static ISO: Keys = Keys {
+    what: "`iso`",
+    groups: &[&[
+        key(
+            "url",
+            Text,
+            "Where it is: a URL, a path, or an output of a stage.",
+        ),
+        key("urls", OneOrMany(&Text), "Mirrors, tried in order."),
+        key(
+            "checksum",
+            Text,
+            "`sha256:…` (also sha512, sha1, md5, or bare digits), `file:URL`, or `none`.",
+        ),
+    ]],
+};
+
+static KICKSTART: Keys = Keys {
+    what: "`kickstart`",
+    groups: &[&[
+        key("dir", Text, "The directory with the files."),
+        key(
+            "via",
+            Word(&["floppy", "cd", "http"]),
+            "How the installer gets them.",
+        ),
+        key(
+            "template",
+            Bool,
+            "Whether the files are templates; true if not said.",
+        ),
+        key("label", Text, "The label of the floppy or CD."),
+    ]],
+};
+
+static BOOT: Keys = Keys {
+    what: "`boot`",
+    groups: &[&[
+        key("wait", Duration, "A fixed wait before the first key."),
+        key(
+            "wait_text",
+            Text,
+            "A regular expression that the text screen must show before the first key.",
+        ),
+        key("wait_timeout", Duration, "How long to wait for that text."),
+        key(
+            "keys",
+            Text,
+            "What is typed: `<tab> text ks=hd:fd0:/ks.cfg<enter>`.",
+        ),
+        key("interval", Duration, "The time between keys."),
+        key(
+            "layout",
+            Word(&["us", "de", "fr", "gb"]),
+            "The guest's keyboard layout.",
+        ),
+    ]],
+};
+
+const CLONE: &[Key] = &[
+    key(
+        "machine",
+        Shape::Keys(&MACHINE),
+        "Hardware, where it differs from that of `from`.",
+    ),
+    key(
+        "ssh",
+        Shape::Keys(&SSH),
+        "How it is reached, where that differs.",
+    ),
+];
+
+const PROVISION: &[Key] = &[
+    key(
+        "machine",
+        Shape::Keys(&MACHINE),
+        "Hardware, where it differs from that of `from`.",
+    ),
+    key(
+        "ssh",
+        Shape::Keys(&SSH),
+        "How it is reached, where that differs.",
+    ),
+    key("steps", List(&STEP_SHAPE), "What is done, in order."),
+    key(
+        "shutdown",
+        Text,
+        "The command that turns it off; none: that of `from`.",
+    ),
+];
+
+const EXPORT: &[Key] = &[
+    key("name", Text, "The files' base name."),
+    key("level", Int(1, 12), "How hard the disks are compressed."),
+];
+
+const PACK_OVA: &[Key] = &[
+    key(
+        "name",
+        Text,
+        "The appliance's name: `output/NAME/NAME.ova`.",
+    ),
+    key(
+        "properties",
+        Map(&PROPERTY_SHAPE),
+        "Properties for whoever deploys it.",
+    ),
+    key("product", Text, "The product's name."),
+    key("vendor", Text, "The vendor."),
+    key("version", Text, "The product's version."),
+    key("annotation", Text, "A note for people."),
+    key("eula", Text, "A license to agree to."),
+    key("manifest", Map(&Text), "Fields for `manifest.json`."),
+];
+
+static PROPERTY: Keys = Keys {
+    what: "a property",
+    groups: &[&[
+        key("value", Text, "Its value."),
+        key(
+            "user_configurable",
+            Bool,
+            "Whether whoever deploys the appliance may change it.",
+        ),
+    ]],
+};
+
+const VERIFY: &[Key] = &[
+    key(
+        "provider",
+        Shape::Name,
+        "The provider that boots it; none: the first one.",
+    ),
+    key(
+        "ssh",
+        Shape::Keys(&SSH),
+        "How it is reached, where that differs.",
+    ),
+    key(
+        "gossfile",
+        OneOrMany(&Text),
+        "Files with checks, in goss's language.",
+    ),
+    key(
+        "checks",
+        Map(&Any),
+        "Checks written here, in goss's language.",
+    ),
+    key(
+        "retry_timeout",
+        Duration,
+        "Keep asking this long until all checks hold.",
+    ),
+    key("sleep", Duration, "The time between tries."),
+];
+
+macro_rules! kinds {
+    ($($word:literal $what:literal $keys:ident),+ $(,)?) => {
+        /// The known keys of a stage of this kind.
+        pub(in crate::config) fn stage(kind: &str) -> Option<&'static Keys> {
+            match kind {
+                $($word => {
+                    static KEYS: Keys = Keys { what: $what, groups: &[$keys, STAGE, OVERRIDES] };
+                    Some(&KEYS)
+                })+
+                _ => None,
+            }
+        }
+
+        /// The known keys of an override of a stage of this kind.
+        pub(in crate::config) fn stage_override(kind: &str) -> Option<&'static Keys> {
+            match kind {
+                $($word => {
+                    static KEYS: Keys = Keys {
+                        what: concat!("an override of ", $what),
+                        groups: &[WHEN, $keys, STAGE],
+                    };
+                    Some(&KEYS)
+                })+
+                _ => None,
+            }
+        }
+    };
+}
+
+kinds!(
+    "command" "a stage of kind `command`" COMMAND,
+    "iso-base" "a stage of kind `iso-base`" ISO_BASE,
+    "clone" "a stage of kind `clone`" CLONE,
+    "provision" "a stage of kind `provision`" PROVISION,
+    "export" "a stage of kind `export`" EXPORT,
+    "pack-ova" "a stage of kind `pack-ova`" PACK_OVA,
+    "verify" "a stage of kind `verify`" VERIFY,
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_keys() {
+        for kind in StageKind::NAMES {
+            assert!(
+                stage(kind).is_some_and(|keys| keys.find("kind").is_some()),
+                "{kind}"
+            );
+            assert!(
+                stage_override(kind).is_some_and(|keys| keys.find("overrides").is_none()),
+                "{kind}"
+            );
+        }
+        assert!(stage("nope").is_none() && stage_override("nope").is_none());
+    }
+}
