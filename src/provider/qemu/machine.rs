@@ -46,7 +46,11 @@ impl QemuMachine {
         }
     }
 
-    async fn command(&mut self, command: &str, arguments: Value) -> Result<Value, ProviderError> {
+    pub(super) async fn command(
+        &mut self,
+        command: &str,
+        arguments: Value,
+    ) -> Result<Value, ProviderError> {
         let cancel = self.cancel.clone();
         match cancel.run(self.qmp.execute(command, arguments)).await {
             None => Err(ProviderError::Cancelled),

@@ -4,6 +4,7 @@
 //! one by one. The guest's SSH port is forwarded from a port of the loopback interface that the system chooses.
 
 mod accel;
+mod boot_probe;
 mod devices;
 mod echo;
 mod firmware;

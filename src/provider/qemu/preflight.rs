@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{Qemu, devices, firmware, img, output};
-use crate::model::{Firmware, Hardware};
+use super::{Qemu, boot_probe, devices, firmware, img, output};
+use crate::model::{Controller, Firmware, Hardware};
 use crate::provider::ProviderError;
 use crate::sys::fs;
 
@@ -29,6 +29,27 @@ pub(super) async fn check(qemu: &Qemu, hardware: &Hardware) -> Vec<ProviderError
     unmet.extend(missing_memory(hardware, host_memory()));
     unmet.extend(missing_space(&qemu.cache));
     unmet
+}
+
+/// Only asked when a machine can be started at all.
+async fn unbootable(qemu: &Qemu, hardware: &Hardware) -> Option<ProviderError> {
+    let controller = hardware.disks.first()?.controller;
+    match boot_probe::can_boot_from(qemu, hardware.firmware, controller).await {
+        Ok(true) => None,
+        Ok(false) => Some(no_driver(hardware.firmware, controller)),
+        Err(error) => Some(error),
+    }
+}
+
+fn no_driver(firmware: Firmware, controller: Controller) -> ProviderError {
+    ProviderError::Environment {
+        message: format!(
+            "the `{firmware}` firmware of this host cannot boot from a disk at a `{controller}` controller"
+        ),
+        help: "put the first disk at a `sata` or `nvme` controller, which VMware has too; \
+               distributions leave the other drivers out of their firmware"
+            .to_owned(),
+    }
 }
 
 pub(super) fn find_firmware(kind: Firmware) -> Result<firmware::Flash, ProviderError> {
@@ -106,7 +127,7 @@ fn missing_space(dir: &Path) -> Option<ProviderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Controller, Disk, Size};
+    use crate::model::{Disk, Size};
 
     fn hardware() -> Hardware {
         Hardware {
@@ -132,6 +153,18 @@ mod tests {
         assert_eq!(error.to_string(), "this qemu lacks the devices `pvscsi`");
         let known = format!("{known}name \"pvscsi\", bus PCI\n");
         assert!(missing_in(&known, &hardware()).is_none());
+    }
+
+    #[test]
+    fn a_firmware_without_a_driver_is_told_with_a_way_out() {
+        let error = no_driver(Firmware::Efi, Controller::Pvscsi);
+        assert_eq!(
+            error.to_string(),
+            "the `efi` firmware of this host cannot boot from a disk at a `pvscsi` controller"
+        );
+        assert!(
+            matches!(error, ProviderError::Environment { help, .. } if help.contains("`nvme`"))
+        );
     }
 
     #[test]

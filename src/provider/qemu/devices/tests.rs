@@ -69,7 +69,7 @@ fn a_bios_machine_has_what_its_hardware_says() {
     has(
         &line,
         &[
-            "-nodefaults -no-user-config -name a,,b -machine pc -accel tcg,thread=multi -cpu max",
+            "-nodefaults -no-user-config -name guest=a,,b -machine pc -accel tcg,thread=multi -cpu max",
             "-smp cpus=4,sockets=2,cores=2,threads=1 -m size=768M",
             "-chardev file,id=serial,path=/w,,x/serial.log -serial chardev:serial -qmp unix:/t/qmp -device virtio-rng-pci -S",
             "-device mptsas1068,id=lsilogic -device pvscsi,id=pvscsi",
