@@ -41,10 +41,6 @@ enum CacheCommand {
     Dir,
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "every command takes its arguments whole"
-)]
 pub(super) fn run(global: &Global, args: CacheArgs) -> Result<Exit, CliError> {
     let cache = cache_dir(global)?;
     let paint = Paint::new(global.colour_stdout());

@@ -74,6 +74,10 @@ pub(super) fn run(global: &Global, args: SshArgs) -> Result<Exit, CliError> {
         visit(&host, Arc::new(stage), &artifact, what, tell, cancel).await
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ended(result)
+}
+
+fn ended(result: Result<i32, ExecError>) -> Result<Exit, CliError> {
     match result {
         Ok(0) => Ok(Exit::Done),
         Ok(code) => Err(CliError::failed(format!(
@@ -81,15 +85,12 @@ pub(super) fn run(global: &Global, args: SshArgs) -> Result<Exit, CliError> {
         ))),
         Err(ExecError::Cancelled) => Ok(Exit::Interrupted),
         Err(ExecError::Failed(failure)) => {
-            let mut error = if failure.environment {
+            let error = if failure.environment {
                 CliError::environment(failure.message)
             } else {
                 CliError::failed(failure.message)
             };
-            for line in failure.help {
-                error = error.help(line);
-            }
-            Err(error)
+            Err(failure.help.into_iter().fold(error, CliError::help))
         }
     }
 }

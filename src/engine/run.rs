@@ -385,34 +385,10 @@ async fn attempts(
         let elapsed = started.elapsed();
         let failure = match result {
             Ok(artifact) => {
-                let artifact = artifact.traced(&ingredients.fingerprint());
-                let record = Record {
-                    stage: stage.key.clone(),
-                    fingerprint: ingredients.fingerprint(),
-                    ingredients: ingredients.clone(),
-                    artifact,
-                    started: started_at
-                        .duration_since(SystemTime::UNIX_EPOCH)
-                        .map_or(0, |d| d.as_secs()),
-                    duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-                    run: shared.request.run_id.clone(),
-                    log: Some(log.display().to_string()),
-                };
-                match shared.db.commit(&record) {
-                    Ok(()) => {
-                        let artifact = Arc::new(record.artifact);
-                        let outcome = Outcome::Done(Arc::clone(&artifact));
-                        shared.sink.event(Event::StageFinished {
-                            stage: stage.key.clone(),
-                            outcome,
-                            elapsed,
-                        });
-                        return Settled::Ran(artifact, elapsed);
-                    }
-                    Err(error) => StageFailure {
-                        message: format!("cannot record the stage: {error}"),
-                        ..StageFailure::default()
-                    },
+                let times = (started_at, elapsed);
+                match commit(shared, stage, &ingredients, artifact, times, &log) {
+                    Ok(artifact) => return Settled::Ran(artifact, elapsed),
+                    Err(failure) => failure,
                 }
             }
             Err(ExecError::Cancelled) => return Settled::Cancelled,
@@ -430,6 +406,43 @@ async fn attempts(
         });
         attempt += 1;
     }
+}
+
+/// Records an artifact; only then is the stage done.
+fn commit(
+    shared: &Shared,
+    stage: &Stage,
+    ingredients: &plan::Ingredients,
+    artifact: Artifact,
+    (started, elapsed): (SystemTime, Duration),
+    log: &std::path::Path,
+) -> Result<Arc<Artifact>, StageFailure> {
+    let fingerprint = ingredients.fingerprint();
+    let record = Record {
+        stage: stage.key.clone(),
+        fingerprint,
+        ingredients: ingredients.clone(),
+        artifact: artifact.traced(&fingerprint),
+        started: started
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs()),
+        duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+        run: shared.request.run_id.clone(),
+        log: Some(log.display().to_string()),
+    };
+    shared.db.commit(&record).map_err(|error| StageFailure {
+        message: format!("cannot record the stage: {error}"),
+        environment: true,
+        ..StageFailure::default()
+    })?;
+    let artifact = Arc::new(record.artifact);
+    let outcome = Outcome::Done(Arc::clone(&artifact));
+    shared.sink.event(Event::StageFinished {
+        stage: stage.key.clone(),
+        outcome,
+        elapsed,
+    });
+    Ok(artifact)
 }
 
 async fn attempt_once(

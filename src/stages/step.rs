@@ -56,21 +56,10 @@ async fn act(
                 .await?;
         }
         StepAction::Shell(shell) => {
-            shell::run(host, context, kind, (shell, step.timeout), guest).await?
+            shell::run(host, context, kind, (shell, step.timeout), guest).await?;
         }
         StepAction::Local(line) => {
-            let extra = BTreeMap::from([
-                (
-                    "FORGE_SSH_HOST".to_owned(),
-                    guest.target().addr.ip().to_string(),
-                ),
-                (
-                    "FORGE_SSH_PORT".to_owned(),
-                    guest.target().addr.port().to_string(),
-                ),
-                ("FORGE_SSH_USER".to_owned(), resolver.text(&kind.ssh.user)?),
-            ]);
-            command::check(command::run(host, context, line, &extra).await?)?;
+            command::check(command::run(host, context, line, &environment(guest)).await?)?;
         }
         StepAction::Reboot { command, timeout } => {
             let command = optional(&resolver, command.as_ref())?;
@@ -105,6 +94,16 @@ async fn act(
         }
     }
     Ok(())
+}
+
+/// What a local command is told of the guest.
+fn environment(guest: &Guest) -> BTreeMap<String, String> {
+    let target = guest.target();
+    BTreeMap::from([
+        ("FORGE_SSH_HOST".to_owned(), target.addr.ip().to_string()),
+        ("FORGE_SSH_PORT".to_owned(), target.addr.port().to_string()),
+        ("FORGE_SSH_USER".to_owned(), target.user.clone()),
+    ])
 }
 
 /// A lost connection in words that say what it means here.

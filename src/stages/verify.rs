@@ -56,7 +56,7 @@ pub(super) async fn execute(
         context,
         &guest,
         &kind.checks,
-        kind.retry_timeout.map(|d| d.std()),
+        kind.retry_timeout.map(crate::model::Duration::std),
         kind.sleep.std(),
     )
     .await?;

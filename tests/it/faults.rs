@@ -14,7 +14,7 @@ outputs = { o = "out/first" }
 [stages.slow]
 kind = "command"
 needs = ["first"]
-run = "echo $$ > slow.pid; echo started; test -e go || { sleep 600 & wait; }; echo two > {{ outputs.o }}"
+run = "echo $$ > slow.pid; echo in-the-'middle'; test -e go || { sleep 600 & wait; }; echo two > {{ outputs.o }}"
 outputs = { o = "out/slow" }
 [stages.last]
 kind = "command"
@@ -51,7 +51,7 @@ fn signal(child: &Child, name: &str) {
 fn a_killed_run_is_finished_by_the_next_one_with_nothing_left_over() {
     let sandbox = Sandbox::new(SLOW);
     let mut child = sandbox.start(&["run", "last", "--output", "plain"]);
-    let _reader = wait_for(&mut child, "started");
+    let _reader = wait_for(&mut child, "in-the-middle");
     let orphan = sandbox.read("slow.pid");
     child.kill().unwrap();
     child.wait().unwrap();
@@ -81,7 +81,7 @@ fn a_killed_run_is_finished_by_the_next_one_with_nothing_left_over() {
 fn ctrl_c_stops_cleans_up_and_exits_130() {
     let sandbox = Sandbox::new(SLOW);
     let mut child = sandbox.start(&["run", "last", "--output", "plain"]);
-    let mut reader = wait_for(&mut child, "started");
+    let mut reader = wait_for(&mut child, "in-the-middle");
     let pid = sandbox.read("slow.pid");
     signal(&child, "INT");
     let mut rest = String::new();
@@ -102,7 +102,7 @@ fn ctrl_c_stops_cleans_up_and_exits_130() {
 fn a_second_forge_waits_and_says_for_whom() {
     let sandbox = Sandbox::new(SLOW);
     let mut first = sandbox.start(&["run", "last", "--output", "plain"]);
-    let mut first_reader = wait_for(&mut first, "started");
+    let mut first_reader = wait_for(&mut first, "in-the-middle");
     let mut second = sandbox.start(&["run", "first", "--output", "plain"]);
     let mut second_reader = wait_for(
         &mut second,

