@@ -8,7 +8,7 @@ use super::common::{self, Choice, Global};
 use super::session::Session;
 use super::{CliError, Exit};
 use crate::model::Name;
-use crate::report::{self, Paint, VariableRow};
+use crate::report::{self, Paint};
 
 /// Show variables, their values and where these came from; secrets masked
 #[derive(Args, Debug)]
@@ -45,14 +45,6 @@ pub(super) fn run(global: &Global, args: VarsArgs) -> Result<Exit, CliError> {
             })
             .collect(),
     };
-    let rows: Vec<VariableRow> = rows
-        .into_iter()
-        .map(|row| VariableRow {
-            name: format!("{}.{}", row.scope, row.name),
-            value: row.value.clone(),
-            source: row.source.clone(),
-        })
-        .collect();
     let text = if args.json || global.json() {
         format!("{:#}\n", report::vars_json(&rows))
     } else {
