@@ -6,7 +6,7 @@
 //! A second disk at a SATA controller, which every build knows, tells when it has looked.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -34,25 +34,43 @@ pub(super) async fn can_boot_from(
     if firmware == Firmware::Bios || known {
         return Ok(true);
     }
-    let file = qemu.cache.join("qemu-firmware.json");
-    let mut answers: BTreeMap<String, bool> = std::fs::read(&file)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-        .unwrap_or_default();
-    let key = format!(
-        "{} {controller}",
-        stamp(&preflight::find_firmware(firmware)?.code)
-    );
-    if let Some(answer) = answers.get(&key) {
+    let key = key(firmware, controller)?;
+    if let Some(answer) = remembered(qemu).get(&key) {
         return Ok(*answer);
     }
     let answer = probe(qemu, firmware, controller).await?;
-    answers.insert(key, answer);
     // an answer that cannot be kept is asked for again
-    if let Ok(bytes) = serde_json::to_vec(&answers) {
-        let _ = fs::write_atomic(&file, &bytes);
-    }
+    let _ = remember(qemu, firmware, controller, answer);
     Ok(answer)
+}
+
+fn file(qemu: &Qemu) -> PathBuf {
+    qemu.cache.join("qemu-firmware.json")
+}
+
+fn key(firmware: Firmware, controller: Controller) -> Result<String, ProviderError> {
+    let code = preflight::find_firmware(firmware)?.code;
+    Ok(format!("{} {controller}", stamp(&code)))
+}
+
+fn remembered(qemu: &Qemu) -> BTreeMap<String, bool> {
+    std::fs::read(file(qemu))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default()
+}
+
+/// Keeps an answer for the runs to come.
+pub(super) fn remember(
+    qemu: &Qemu,
+    firmware: Firmware,
+    controller: Controller,
+    answer: bool,
+) -> Result<(), ProviderError> {
+    let mut answers = remembered(qemu);
+    answers.insert(key(firmware, controller)?, answer);
+    let bytes = serde_json::to_vec(&answers).unwrap_or_default();
+    fs::write_atomic(&file(qemu), &bytes).map_err(|e| io_error(&file(qemu), e))
 }
 
 fn stamp(code: &Path) -> String {

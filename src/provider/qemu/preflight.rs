@@ -20,6 +20,9 @@ pub(super) async fn check(qemu: &Qemu, hardware: &Hardware) -> Vec<ProviderError
     if hardware.firmware != Firmware::Bios {
         unmet.extend(find_firmware(hardware.firmware).err());
     }
+    if unmet.is_empty() {
+        unmet.extend(unbootable(qemu, hardware).await);
+    }
     unmet.extend(
         devices::impossible(hardware).map(|message| ProviderError::Environment {
             message,

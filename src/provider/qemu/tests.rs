@@ -518,3 +518,16 @@ async fn vm_a_foreign_image_boots_below_a_layer_that_is_thrown_away() {
     machine.finish().await.unwrap();
     assert!(std::fs::read(&vmdk).unwrap() == before);
 }
+
+#[tokio::test]
+async fn vm_preflight_asks_the_firmware_for_its_driver() {
+    let bench = Bench::new();
+    let mut hardware = hardware(Controller::Pvscsi, NicAdapter::Vmxnet3);
+    hardware.firmware = Firmware::Efi;
+    // the answer as an earlier run kept it
+    for (answer, count) in [(false, 1), (true, 0)] {
+        boot_probe::remember(&bench.qemu, Firmware::Efi, Controller::Pvscsi, answer).unwrap();
+        let unmet = bench.qemu.preflight(&hardware).await;
+        assert_eq!(unmet.len(), count, "{unmet:?}");
+    }
+}
