@@ -15,6 +15,15 @@ use crate::stages::{Host, Kept, OnError, RunFacts};
 use crate::store::{Db, Store};
 use crate::sys::Journal;
 
+/// Which stages' warnings are shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Warn {
+    /// Those at the chosen axis values.
+    OfChosen,
+    /// Those of all.
+    OfAll,
+}
+
 /// A loaded project.
 pub(super) struct Session {
     pub(super) root: PathBuf,
@@ -27,12 +36,18 @@ pub(super) struct Session {
 impl Session {
     /// Loads the project of the working directory, or of the nearest directory above it that has a `builds.toml`.
     pub(super) fn load(global: &Global, choice: &Choice) -> Result<Self, CliError> {
+        Self::load_with(global, choice, Warn::OfChosen)
+    }
+
+    /// As [`Session::load`], with a say in what is warned of.
+    pub(super) fn load_with(
+        global: &Global,
+        choice: &Choice,
+        wanted: Warn,
+    ) -> Result<Self, CliError> {
         let root = find_project(global)?;
         let loaded = config::load(&root, &RealWorld, &choice.overrides())?;
-        if !loaded.warnings.is_empty() {
-            let text = crate::diag::render(&loaded.warnings, global.colour_stderr());
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
-        }
+        warn(global, choice, &loaded, wanted)?;
         let project = Arc::new(loaded.project.clone());
         let graph = Graph::new(&project).map_err(|e| plan_error(&e))?;
         Ok(Self {
@@ -172,6 +187,30 @@ pub(super) fn run_facts() -> RunFacts {
         date,
         host,
     }
+}
+
+/// Shows the warnings of loading.
+fn warn(global: &Global, choice: &Choice, loaded: &Loaded, wanted: Warn) -> Result<(), CliError> {
+    let chosen = choice.selection(&loaded.project, &[])?.axes;
+    let is_chosen = |axis: &Name, value: &String| match chosen.get(axis) {
+        Some(values) => values.contains(value),
+        None => loaded
+            .project
+            .axes
+            .iter()
+            .any(|known| known.name == *axis && known.values.first() == Some(value)),
+    };
+    let warnings = loaded.warnings.concerning(|stage| {
+        stage
+            .axes
+            .iter()
+            .all(|(axis, value)| wanted == Warn::OfAll || is_chosen(axis, value))
+    });
+    if !warnings.is_empty() {
+        let text = crate::diag::render(&warnings, global.colour_stderr());
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    }
+    Ok(())
 }
 
 pub(super) fn find_project(global: &Global) -> Result<PathBuf, CliError> {

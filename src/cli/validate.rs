@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::common::{self, Choice, Global};
-use super::session::Session;
+use super::session::{Session, Warn};
 use super::{CliError, Exit};
 
 /// Check everything that can be checked without running anything
@@ -21,7 +21,8 @@ pub(super) struct ValidateArgs {
     reason = "every command takes its arguments whole"
 )]
 pub(super) fn run(global: &Global, args: ValidateArgs) -> Result<Exit, CliError> {
-    let session = Session::load(global, &args.choice)?;
+    // all instances are checked, so all are warned of
+    let session = Session::load_with(global, &args.choice, Warn::OfAll)?;
     let project = &session.project;
     let warnings = session.loaded.warnings.counts().1;
     let names: std::collections::BTreeSet<_> = project.stages.iter().map(|s| &s.key.name).collect();

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{SourceMap, Span};
+use crate::model::StageKey;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Diagnostic {
     pub labels: Vec<Label>,
     /// What would be right.
     pub help: Vec<String>,
+    /// The one stage that it concerns: who does something else need not be told.
+    pub about: Option<StageKey>,
 }
 
 impl Diagnostic {
@@ -48,6 +51,7 @@ impl Diagnostic {
             message: message.into(),
             labels: Vec::new(),
             help: Vec::new(),
+            about: None,
         }
     }
 
@@ -74,6 +78,13 @@ impl Diagnostic {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
+        self
+    }
+
+    /// Says which stage it concerns.
+    #[must_use]
+    pub fn about(mut self, stage: &StageKey) -> Self {
+        self.about = Some(stage.clone());
         self
     }
 
@@ -126,6 +137,15 @@ impl Diagnostics {
         self.items.iter()
     }
 
+    /// Those that concern no stage, or one that `concerned` names.
+    #[must_use]
+    pub fn concerning(&self, concerned: impl Fn(&StageKey) -> bool) -> Self {
+        let mut some = self.clone();
+        some.items
+            .retain(|d| d.about.as_ref().is_none_or(&concerned));
+        some
+    }
+
     /// Sorts by severity (errors last, where people look), then by file and place.
     pub fn sort(&mut self) {
         self.items.sort_by_key(|d| {
@@ -169,5 +189,19 @@ mod tests {
             all.iter().next().map(|d| d.message.as_str()),
             Some("elsewhere")
         );
+    }
+    #[test]
+    fn what_concerns_other_stages_can_be_left_out() {
+        let stage = |name: &str| StageKey {
+            name: crate::model::Name::parse(name).unwrap(),
+            axes: std::collections::BTreeMap::new(),
+        };
+        let mut all = Diagnostics::default();
+        all.push(Diagnostic::warning("a", "for all"));
+        all.push(Diagnostic::warning("a", "for x").about(&stage("x")));
+        all.push(Diagnostic::warning("a", "for y").about(&stage("y")));
+        let some = all.concerning(|key| key.name.as_str() == "x");
+        let messages: Vec<&str> = some.iter().map(|d| d.message.as_str()).collect();
+        assert_eq!(messages, ["for all", "for x"]);
     }
 }

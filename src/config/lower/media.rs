@@ -63,8 +63,10 @@ fn checksum(here: &Here<'_>, node: &Node) -> Option<Checksum> {
     };
     if let Some(message) = warning {
         let message = format!("{message} (`{}`)", here.key);
-        here.site
-            .push(Diagnostic::warning("weak-checksum", message).label(node.span, ""));
+        let fault = Diagnostic::warning("weak-checksum", message)
+            .label(node.span, "")
+            .about(&here.key);
+        here.site.push(here.site.with_origin(fault, node));
     }
     Some(checksum)
 }

@@ -137,7 +137,7 @@ impl Site<'_> {
     }
 
     /// Adds where the variable of a string that is one variable is set.
-    fn with_origin(&self, fault: Diagnostic, node: &Node) -> Diagnostic {
+    pub(super) fn with_origin(&self, fault: Diagnostic, node: &Node) -> Diagnostic {
         let Some(text) = node.as_text().filter(|text| is_template(text)) else {
             return fault;
         };
