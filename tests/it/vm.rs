@@ -124,7 +124,7 @@ shell = { script = "tree/run.sh" }
 [[stages.steps.steps]]
 local = { run = "echo local sees $FORGE_SSH_USER@$FORGE_SSH_HOST:$FORGE_SSH_PORT" }
 [[stages.steps.steps]]
-shell = { inline = "echo never", }
+shell = { inline = "echo not-for-mini" }
 only = { os = "debian12" }
 [[stages.steps.steps]]
 check = { checks = { file = { "/root/second" = { exists = true } }, port = { "tcp:22" = { listening = true } } } }
