@@ -152,7 +152,7 @@ check = { checks = { file = { "/root/second" = { exists = true } }, port = { "tc
         );
     }
     assert!(
-        !output.stdout.contains("never"),
+        !output.stdout.contains("not-for-mini"),
         "the step of another axis value ran"
     );
 }
