@@ -9,7 +9,7 @@ use clap::Args;
 use super::common::{self, Choice, Global};
 use super::session::{Session, store_error};
 use super::{CliError, Exit};
-use crate::model::{Size, StageKey};
+use crate::model::{Digest, Size, StageKey};
 use crate::stages::Kept;
 use crate::store::{Db, Store, keep_set};
 use crate::sys::FileLock;
@@ -51,6 +51,7 @@ pub(super) fn run(global: &Global, args: CleanArgs) -> Result<Exit, CliError> {
         dry_run: args.dry_run,
         removed: Vec::new(),
         bytes: 0,
+        forgotten: BTreeSet::new(),
     };
     for key in stages(&session, &args, &db)? {
         cleaner.stage(&key, age)?;
@@ -115,6 +116,8 @@ struct Cleaner<'a> {
     dry_run: bool,
     removed: Vec<String>,
     bytes: u64,
+    /// What the forgotten records needed.
+    forgotten: BTreeSet<Digest>,
 }
 
 impl Cleaner<'_> {
@@ -142,14 +145,21 @@ impl Cleaner<'_> {
         }
         self.removed.push(format!("the record of {key}"));
         if !self.dry_run {
-            self.db.forget(key).map_err(|e| store_error(&e))?;
+            let forgotten = self.db.forget(key).map_err(|e| store_error(&e))?;
+            self.forgotten.extend(
+                forgotten
+                    .iter()
+                    .flat_map(|record| record.artifact.digests()),
+            );
         }
         self.kept_machine(key)
     }
 
     fn kept_machine(&mut self, key: &StageKey) -> Result<(), CliError> {
         let kept = Kept::new(&self.session.state_dir());
-        if kept.get(key).is_some() {
+        if let Some(machine) = kept.get(key) {
+            let layers = machine.disks.into_iter().flat_map(|disk| disk.layers);
+            self.forgotten.extend(layers.chain(machine.nvram));
             self.removed.push(format!("the failed machine of {key}"));
             if !self.dry_run {
                 kept.remove(key).map_err(|e| {
@@ -160,7 +170,8 @@ impl Cleaner<'_> {
         Ok(())
     }
 
-    /// Frees the objects that nothing needs any more. A dry run cannot know them: the records still stand.
+    /// Frees what the forgotten records alone needed; `everything`: whatever no record needs, install media too. A dry run
+    /// cannot know it: the records still stand.
     fn collect(&mut self, store: &Store, everything: bool) -> Result<(), CliError> {
         if self.dry_run {
             return Ok(());
@@ -168,8 +179,12 @@ impl Cleaner<'_> {
         let mut keep = keep_set(store, Some((&self.session.root, self.db)), None)
             .map_err(|e| store_error(&e))?;
         keep.extend(Kept::new(&self.session.state_dir()).digests());
-        let age = (!everything).then_some(Duration::from_secs(0));
-        let report = store.gc(&keep, age, false).map_err(|e| store_error(&e))?;
+        if !everything {
+            let all = store.list().map_err(|e| store_error(&e))?;
+            let others = all.iter().map(|object| object.digest);
+            keep.extend(others.filter(|digest| !self.forgotten.contains(digest)));
+        }
+        let report = store.gc(&keep, None, false).map_err(|e| store_error(&e))?;
         self.bytes = report.freed;
         if everything {
             let downloads = self.session.cache.join("downloads");

@@ -118,6 +118,12 @@ fn clean_forgets_and_removes() {
     assert!(sandbox.exists("out/n.txt"));
     let _ = sandbox.forge(&["clean"]).exits(0);
     assert!(!sandbox.exists("out/n.txt") && !sandbox.exists("out/words.txt"));
+    let objects = walkdir::WalkDir::new(sandbox.cache().join("objects"));
+    let left = objects
+        .into_iter()
+        .filter(|e| e.as_ref().unwrap().file_type().is_file())
+        .count();
+    assert_eq!(left, 0, "what only they needed is gone from the store");
     let _ = sandbox.forge(&["run"]).exits(0);
     assert_eq!((runs(&sandbox, "words"), runs(&sandbox, "count")), (2, 2));
 }
