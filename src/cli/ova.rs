@@ -79,6 +79,8 @@ fn verify(global: &Global, path: &Path) -> Result<Exit, CliError> {
         .map_err(|e| CliError::input(e.to_string()))?;
     let text = if global.json() {
         serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+    } else if report.findings.is_empty() {
+        format!("{}: in order\n", path.display())
     } else {
         report.to_string()
     };

@@ -9,6 +9,7 @@ mod history;
 mod output;
 mod run;
 mod schedule;
+mod settle;
 
 pub use event::{Event, Outcome, RunSummary, Sink, StageFailure};
 pub use history::History;

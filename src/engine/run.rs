@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
+use super::settle::{Settled, settle};
 use super::{
     Demand, Event, Limits, Outcome, Output, Redact, RunSummary, Schedule, Sink, StageFailure,
 };
-use crate::model::{Artifact, Digest, Name, Project, Stage, StageKey};
-use crate::plan::{self, Decision, Facts, Record};
+use crate::model::{Artifact, Name, Project, Stage, StageKey};
+use crate::plan::Facts;
 use crate::store::{Db, Store};
 use crate::sys::Cancel;
 
@@ -80,21 +81,15 @@ pub struct RunRequest {
     pub logs: PathBuf,
 }
 
-struct Shared {
-    request: RunRequest,
-    executor: Arc<dyn Executor>,
-    store: Arc<Store>,
-    db: Arc<Db>,
-    sink: Arc<dyn Sink>,
-    redact: Redact,
-    cancel: Cancel,
-}
-
-enum Settled {
-    Cached(Arc<Artifact>),
-    Ran(Arc<Artifact>, Duration),
-    Failed(Box<StageFailure>, Duration),
-    Cancelled,
+/// What the tasks of a run share.
+pub(super) struct Shared {
+    pub(super) request: RunRequest,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) store: Arc<Store>,
+    pub(super) db: Arc<Db>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) redact: Redact,
+    pub(super) cancel: Cancel,
 }
 
 /// Runs the request to its end; failures are in the summary, not an error.
@@ -288,212 +283,4 @@ impl Driver {
             }
         }
     }
-}
-
-async fn settle(
-    shared: Arc<Shared>,
-    stage: Arc<Stage>,
-    upstream: BTreeMap<StageKey, Arc<Artifact>>,
-    upstream_ran: bool,
-) -> Settled {
-    let (executor, asked) = (Arc::clone(&shared.executor), Arc::clone(&stage));
-    let facts = tokio::task::spawn_blocking(move || executor.facts(&asked)).await;
-    let facts = match facts.unwrap_or_else(|e| Err(e.to_string())) {
-        Ok(facts) => facts,
-        Err(message) => return fail_early(message),
-    };
-    let digest =
-        |key: &StageKey| -> Option<Digest> { upstream.get(key).map(|artifact| artifact.digest()) };
-    let ingredients = match plan::ingredients(&stage, &facts, &digest) {
-        Ok(ingredients) => ingredients,
-        Err(error) => return fail_early(error.to_string()),
-    };
-    let forced = shared.request.forced.contains(&stage.key.name);
-    let reasons = match plan::decide(
-        &stage,
-        &ingredients,
-        &shared.db.records(&shared.store),
-        forced,
-    ) {
-        Decision::Fresh(record) => {
-            if let Err(error) = shared.db.touch([record.as_ref()]) {
-                shared.sink.event(Event::Warning {
-                    stage: Some(stage.key.clone()),
-                    message: error.to_string(),
-                });
-            }
-            let artifact = Arc::new(record.artifact);
-            if let Err(failure) = shared.executor.restore(&stage, &artifact).await {
-                return Settled::Failed(Box::new(failure), Duration::ZERO);
-            }
-            shared.sink.event(Event::StageCached {
-                stage: stage.key.clone(),
-                early_cutoff: upstream_ran,
-            });
-            return Settled::Cached(artifact);
-        }
-        Decision::Stale(reasons) => reasons,
-    };
-    let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    attempts(&shared, &stage, upstream, ingredients, reasons).await
-}
-
-fn fail_early(message: String) -> Settled {
-    Settled::Failed(
-        Box::new(StageFailure {
-            message,
-            ..StageFailure::default()
-        }),
-        Duration::ZERO,
-    )
-}
-
-async fn attempts(
-    shared: &Shared,
-    stage: &Arc<Stage>,
-    upstream: BTreeMap<StageKey, Arc<Artifact>>,
-    ingredients: plan::Ingredients,
-    reasons: Vec<String>,
-) -> Settled {
-    let log = shared
-        .request
-        .logs
-        .join(format!("{}.log", stage.key.slug()));
-    let mut attempt = 1;
-    loop {
-        let started = Instant::now();
-        let started_at = SystemTime::now();
-        shared.sink.event(Event::StageStarted {
-            stage: stage.key.clone(),
-            reasons: reasons.clone(),
-            expected: shared.db.duration(&stage.key, ""),
-            attempt,
-        });
-        let output = match Output::create(
-            &stage.key,
-            &log,
-            Arc::clone(&shared.sink),
-            Arc::clone(&shared.redact),
-        ) {
-            Ok(output) => output,
-            Err(error) => {
-                return fail_early(format!("cannot write the log {}: {error}", log.display()));
-            }
-        };
-        let result = attempt_once(shared, stage, &upstream, &output).await;
-        output.flush();
-        let elapsed = started.elapsed();
-        let failure = match result {
-            Ok(artifact) => {
-                let times = (started_at, elapsed);
-                match commit(shared, stage, &ingredients, artifact, times, &log) {
-                    Ok(artifact) => return Settled::Ran(artifact, elapsed),
-                    Err(failure) => failure,
-                }
-            }
-            Err(ExecError::Cancelled) => return Settled::Cancelled,
-            Err(ExecError::Failed(failure)) => *failure,
-        };
-        let failure = complete(failure, &output);
-        if attempt > stage.retries || shared.cancel.is_cancelled() {
-            return Settled::Failed(Box::new(failure), elapsed);
-        }
-        let outcome = Outcome::Retrying(failure);
-        shared.sink.event(Event::StageFinished {
-            stage: stage.key.clone(),
-            outcome,
-            elapsed,
-        });
-        attempt += 1;
-    }
-}
-
-/// Records an artifact; only then is the stage done.
-fn commit(
-    shared: &Shared,
-    stage: &Stage,
-    ingredients: &plan::Ingredients,
-    artifact: Artifact,
-    (started, elapsed): (SystemTime, Duration),
-    log: &std::path::Path,
-) -> Result<Arc<Artifact>, StageFailure> {
-    let fingerprint = ingredients.fingerprint();
-    let record = Record {
-        stage: stage.key.clone(),
-        fingerprint,
-        ingredients: ingredients.clone(),
-        artifact: artifact.traced(&fingerprint),
-        started: started
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |d| d.as_secs()),
-        duration_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        run: shared.request.run_id.clone(),
-        log: Some(log.display().to_string()),
-    };
-    shared.db.commit(&record).map_err(|error| StageFailure {
-        message: format!("cannot record the stage: {error}"),
-        environment: true,
-        ..StageFailure::default()
-    })?;
-    let artifact = Arc::new(record.artifact);
-    let outcome = Outcome::Done(Arc::clone(&artifact));
-    shared.sink.event(Event::StageFinished {
-        stage: stage.key.clone(),
-        outcome,
-        elapsed,
-    });
-    Ok(artifact)
-}
-
-async fn attempt_once(
-    shared: &Shared,
-    stage: &Arc<Stage>,
-    upstream: &BTreeMap<StageKey, Arc<Artifact>>,
-    output: &Output,
-) -> Result<Artifact, ExecError> {
-    // its own token: a timeout stops this attempt and its clean-up still runs
-    let cancel = shared.cancel.child();
-    let context = StageContext {
-        stage: Arc::clone(stage),
-        upstream: upstream.clone(),
-        output: output.clone(),
-        cancel: cancel.clone(),
-    };
-    let work = shared.executor.execute(context);
-    let Some(limit) = stage.timeout else {
-        return work.await;
-    };
-    tokio::pin!(work);
-    match tokio::time::timeout(limit.std(), &mut work).await {
-        Ok(result) => result,
-        Err(_) => {
-            cancel.cancel(crate::sys::CancelKind::Graceful);
-            let _ = work.await;
-            if shared.cancel.is_cancelled() {
-                return Err(ExecError::Cancelled);
-            }
-            Err(StageFailure {
-                message: format!("not done within its timeout of {limit}"),
-                help: vec![format!(
-                    "raise `timeout` of stage `{}` if it needs longer",
-                    stage.key.name
-                )],
-                ..StageFailure::default()
-            }
-            .into())
-        }
-    }
-}
-
-/// Fills in what every failure carries: the step, the last lines, the log.
-fn complete(mut failure: StageFailure, output: &Output) -> StageFailure {
-    let (step, tail) = output.tail();
-    failure.message = output.redact(&failure.message);
-    failure.step = failure.step.or(step);
-    if failure.tail.is_empty() {
-        failure.tail = tail;
-    }
-    failure.log = Some(output.log_path().to_owned());
-    output.note(&format!("failed: {}", failure.message));
-    failure
 }

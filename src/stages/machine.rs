@@ -10,15 +10,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::Host;
 use super::failure::{failure, io};
 use super::resolve::Resolver;
+use super::shutdown::turn_off;
+use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
-use crate::guest::{Exec, Guest, GuestError, SshTarget, Stream};
+use crate::guest::{Guest, SshTarget};
 use crate::model::{self, DiskState, Hardware, MachineState, Secret, Ssh};
-use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider, ProviderError};
+use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider};
 use crate::store::{Put, Staging};
 use crate::sys::{Cancel, Entry, Guard};
 
@@ -27,9 +29,6 @@ const STALL: Duration = Duration::from_secs(180);
 
 /// How often the machine is looked at.
 const WATCH: Duration = Duration::from_secs(2);
-
-/// How long a guest may take to turn off once asked.
-const SHUTDOWN: model::Duration = model::Duration::from_secs(300);
 
 /// A running machine and all that must vanish with it.
 pub struct Session {
@@ -280,16 +279,7 @@ impl Session {
         self.output.step("shutting down");
         let cancel = self.cancel.clone();
         let machine = self.machine()?;
-        let off = match command {
-            Some(command) => off_by_command(machine, &guest, command, &cancel).await,
-            None => match machine.power_button().await {
-                Ok(()) => machine
-                    .wait_off(SHUTDOWN)
-                    .await
-                    .map_err(|error| explain_shutdown(error, None)),
-                Err(error) => Err(error.into()),
-            },
-        };
+        let off = turn_off(machine, &guest, command, &cancel).await;
         drop(guest);
         if let Err(error) = off {
             return Err(self.diagnose(error).await);
@@ -345,52 +335,6 @@ impl Session {
     /// Throws the machine away.
     pub(crate) fn destroy(self) {
         drop(self);
-    }
-}
-
-/// Runs the shutdown command and waits for the power to go. The command's connection may be cut at any moment; a command
-/// that fails is told at once instead of after the whole wait.
-async fn off_by_command(
-    machine: &mut Box<dyn Machine>,
-    guest: &Guest,
-    command: &str,
-    cancel: &Cancel,
-) -> Result<(), ExecError> {
-    let exec = Exec::new(command);
-    let mut ignore = |_: Stream, _: &[u8]| {};
-    let asked = guest.run(&exec, &mut ignore, cancel);
-    let off = machine.wait_off(SHUTDOWN);
-    tokio::pin!(asked, off);
-    let mut answered = false;
-    loop {
-        tokio::select! {
-            status = &mut asked, if !answered => match status {
-                Err(GuestError::Cancelled) => return Err(ExecError::Cancelled),
-                // 128 and more: ended by a signal, as a shutdown does to what is running
-                Ok(code @ 1..128) => return Err(failure(format!("`{command}` failed with exit code {code}")).into()),
-                _ => answered = true,
-            },
-            result = &mut off => return result.map_err(|error| explain_shutdown(error, Some(command))),
-            () = cancel.cancelled() => return Err(ExecError::Cancelled),
-        }
-    }
-}
-
-fn explain_shutdown(error: ProviderError, command: Option<&str>) -> ExecError {
-    match (error, command) {
-        (ProviderError::Timeout(message), Some(command)) => StageFailure {
-            message: format!("{message} after `{command}`"),
-            help: vec!["set `shutdown` to a command that turns this system off".into()],
-            ..StageFailure::default()
-        }
-        .into(),
-        (ProviderError::Timeout(message), None) => StageFailure {
-            message: format!("{message} after the power button"),
-            help: vec!["the guest does not listen to the power button (acpid): set `shutdown`, such as `shutdown -P now`".into()],
-            ..StageFailure::default()
-        }
-        .into(),
-        (other, _) => other.into(),
     }
 }
 
@@ -464,59 +408,4 @@ pub(crate) fn target(
     address: std::net::SocketAddr,
 ) -> Result<SshTarget, StageFailure> {
     login_target(ssh, address, &|text| resolver.text(text), &host.root)
-}
-
-struct Stillness {
-    seen: Option<(u64, Option<SystemTime>)>,
-    since: Instant,
-}
-
-impl Stillness {
-    fn new() -> Self {
-        Self {
-            seen: None,
-            since: Instant::now(),
-        }
-    }
-
-    /// How long it has looked like this.
-    fn observe(&mut self, now: (u64, Option<SystemTime>)) -> Duration {
-        if self.seen.as_ref() != Some(&now) {
-            *self = Self {
-                seen: Some(now),
-                since: Instant::now(),
-            };
-        }
-        self.since.elapsed()
-    }
-}
-
-/// When anything in the machine's directory was last written: its disks and its serial log.
-fn newest_change(work: &Path) -> Option<SystemTime> {
-    let files = walkdir::WalkDir::new(work)
-        .into_iter()
-        .filter_map(Result::ok);
-    // pictures that watching itself makes do not count
-    files
-        .filter(|file| {
-            file.path()
-                .extension()
-                .is_some_and(|e| e == "qcow2" || e == "log")
-        })
-        .filter_map(|file| file.metadata().ok()?.modified().ok())
-        .max()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stillness_starts_anew_with_every_change() {
-        let mut stillness = Stillness::new();
-        stillness.observe((1, None));
-        stillness.since -= Duration::from_secs(100);
-        assert!(stillness.observe((1, None)) >= Duration::from_secs(100));
-        assert!(stillness.observe((2, None)) < Duration::from_secs(100));
-    }
 }

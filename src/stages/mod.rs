@@ -15,9 +15,11 @@ mod pack_ova;
 mod provision;
 mod resolve;
 mod shell;
+mod shutdown;
 mod step;
 mod verify;
 mod visit;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

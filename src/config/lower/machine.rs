@@ -21,7 +21,8 @@ fn plain() -> Hardware {
         disks: vec![plain_disk()],
         nics: vec![plain_nic()],
         guest_id: None,
-        hardware_version: 13,
+        // ESXi 6.7 U2 and later; newer ones would shut those out
+        hardware_version: 15,
     }
 }
 
