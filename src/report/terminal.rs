@@ -32,6 +32,9 @@ pub enum Verbosity {
 /// The live lines are not drawn more often than this for progress alone.
 const FRAME: Duration = Duration::from_millis(50);
 
+/// And at most so often in a second.
+const FRAMES: u8 = 15;
+
 /// Time since some start; never goes back.
 pub type Monotonic = Box<dyn Fn() -> Duration + Send + Sync>;
 
@@ -91,9 +94,13 @@ impl Terminal {
             tick,
         } = options;
         let screen = Screen::new(out, measure);
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(
-            screen.clone(),
-        )));
+        let term = Box::new(screen.clone());
+        let target = match tick {
+            // several lines change in one frame: without a limit each would be drawn on its own
+            Some(_) => ProgressDrawTarget::term_like_with_hz(term, FRAMES),
+            None => ProgressDrawTarget::term_like(term),
+        };
+        let bars = MultiProgress::with_draw_target(target);
         let state = State {
             screen,
             bars,

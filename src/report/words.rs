@@ -26,8 +26,11 @@ pub(super) fn whole(duration: Duration) -> String {
     model::Duration::from_secs(duration.as_secs()).to_string()
 }
 
-/// `~35s`, rounded.
+/// `~35s`, rounded; `<1s`.
 pub(super) fn about(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        return "<1s".to_owned();
+    }
     format!("~{}", whole(duration + Duration::from_millis(500)))
 }
 
@@ -98,6 +101,7 @@ mod tests {
             ("1 stage".into(), "2 stages".into())
         );
         assert_eq!(about(Duration::from_millis(34_600)), "~35s");
+        assert_eq!(about(Duration::from_millis(900)), "<1s");
         assert_eq!(whole(Duration::from_millis(400)), "0s");
         assert_eq!(progress(1 << 20, Some(3 << 20)), "1MiB of 3MiB");
         assert_eq!(progress(1 << 20, None), "1MiB");

@@ -1,5 +1,6 @@
 //! Whole outputs, pinned.
 
+mod docs;
 mod emulator;
 mod lists;
 mod plans;

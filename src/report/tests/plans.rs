@@ -40,7 +40,7 @@ fn planned(name: &str, decision: StepDecision, expected: Option<u64>) -> PlanSte
     }
 }
 
-fn plan() -> Plan {
+pub(super) fn plan() -> Plan {
     let fresh = |name| {
         planned(
             name,
