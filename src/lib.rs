@@ -8,44 +8,44 @@
 //! `engine::run` drives it through the stages' executors, committing to the `store` → [`report`] shows the events.
 //! `forge plan` is the first five.
 
-/// The nouns, valid by construction; no I/O.
+// The nouns, valid by construction; no I/O.
 pub mod model;
 
-/// Source text, spans, diagnostics with hints, near names, and how they are drawn.
+// Source text, spans, diagnostics with hints, near names, and how they are drawn.
 pub mod diag;
 
-/// The text of `builds.toml` and `vars/` to a [`model::Project`], or every fault with its span.
+// The text of `builds.toml` and `vars/` to a [`model::Project`], or every fault with its span.
 pub mod config;
 
-/// Pure: a project and a snapshot of facts to a graph, fingerprints, what runs and why.
+// Pure: a project and a snapshot of facts to a graph, fingerprints, what runs and why.
 pub mod plan;
 
-/// The one door to the operating system: files, processes, clock, locks, cancellation, clean-up.
+// The one door to the operating system: files, processes, clock, locks, cancellation, clean-up.
 pub mod sys;
 
-/// Content store, records, run history, stat cache, collection.
+// Content store, records, run history, stat cache, collection.
 pub mod store;
 
-/// Downloads with resume and checksum; the kickstart server.
+// Downloads with resume and checksum; the kickstart server.
 pub mod net;
 
-/// Bytes of formats: VMDK, qcow2, OVF, OVA, FAT, ISO 9660; knows no machine.
+// Bytes of formats: VMDK, qcow2, OVF, OVA, FAT, ISO 9660; knows no machine.
 pub mod image;
 
-/// The machine from inside: SSH, upload, commands, checks; knows no hypervisor.
+// The machine from inside: SSH, upload, commands, checks; knows no hypervisor.
 pub mod guest;
 
-/// The machine from outside: create, power, type, export; knows no SSH.
+// The machine from outside: create, power, type, export; knows no SSH.
 pub mod provider;
 
-/// Drives a plan: states, resources, retries, cancellation, events; names no provider and no format.
+// Drives a plan: states, resources, retries, cancellation, events; names no provider and no format.
 pub mod engine;
 
-/// One file per stage kind; the one place where provider, guest, image, net and store meet.
+// One file per stage kind; the one place where provider, guest, image, net and store meet.
 pub mod stages;
 
-/// Events, plans and diagnostics to terminal, plain lines, JSON and `JUnit`.
+// Events, plans and diagnostics to terminal, plain lines, JSON and `JUnit`.
 pub mod report;
 
-/// Arguments, wiring, exit codes; one file per command.
+// Arguments, wiring, exit codes; one file per command.
 pub mod cli;

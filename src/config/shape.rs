@@ -1,6 +1,6 @@
 //! What may stand where: the shapes of settings, and the check of a file against them.
 //!
-//! The tables in [`keys`](super::keys) are the one place that knows the language's keys. The check here, the near names
+//! The tables in [`keys`] are the one place that knows the language's keys. The check here, the near names
 //! and the JSON schema all read them, so they cannot drift apart.
 
 use crate::diag::{Diagnostic, Diagnostics, closest, or_list};

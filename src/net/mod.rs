@@ -1,6 +1,6 @@
 //! Downloads with resume and checksum, and the server that hands kickstart files to one guest.
 //!
-//! [`fetch`] leaves what it fetched under `CACHE/downloads/` and tells its SHA-256; putting it into the store is the
+//! [`fetch()`] leaves what it fetched under `CACHE/downloads/` and tells its SHA-256; putting it into the store is the
 //! caller's. What has been fetched once is known by its checksum ([`known`]), whatever its address was. Addresses may
 //! hold passwords: no message of this module shows one.
 

@@ -4,9 +4,9 @@
 //! (digests of files, identities of providers) and [`Records`] (what was built before); what comes out is a [`Plan`].
 //!
 //! - [`Graph::new`] proves the project acyclic; [`Graph::select`] turns targets into stages in a deterministic order.
-//! - [`ingredients`] names everything that a stage's result depends on. The same description makes the fingerprint and
+//! - [`ingredients()`] names everything that a stage's result depends on. The same description makes the fingerprint and
 //!   the explanation: [`Ingredients::fingerprint`] and [`Ingredients::diff`] have one source.
-//! - [`decide`] compares with the records: `Fresh`, or `Stale` with reasons in words. [`make`] does so for a whole
+//! - [`decide()`] compares with the records: `Fresh`, or `Stale` with reasons in words. [`make`] does so for a whole
 //!   selection; what lies behind a stage that will run is `Pending` and is decided again by the engine when its upstream
 //!   has finished, so that an upstream that yields the same artifact stops the wave (early cutoff).
 //!

@@ -1,4 +1,4 @@
-//! What the file means: a [`Project`] with all stages at all values of their axes.
+//! What the file means: a [`Project`](crate::model::Project) with all stages at all values of their axes.
 //!
 //! Every stage is lowered after the one it comes `from`, because hardware, login and shut-down command are inherited along
 //! that line. A cycle ends the line here; the graph of the plan is what reports it.

@@ -1,6 +1,6 @@
 //! OVA packages: a descriptor, a manifest and disks in one tar file.
 //!
-//! [`pack`] writes them in the order that every importer takes: `NAME.ovf`, `NAME.mf`, then the files in the descriptor's order,
+//! [`pack()`] writes them in the order that every importer takes: `NAME.ovf`, `NAME.mf`, then the files in the descriptor's order,
 //! as plain USTAR. A [`Package`] is read from an `.ova`, or from an `.ovf` with its files beside it.
 
 mod archive;

@@ -1,8 +1,8 @@
 //! OVF descriptors: what an appliance says about its machine.
 //!
-//! [`write`] makes an OVF 1.1 descriptor from forge's own words, in the form that VMware, VirtualBox, virt-v2v and Xen
+//! [`write()`] makes an OVF 1.1 descriptor from forge's own words, in the form that VMware, VirtualBox, virt-v2v and Xen
 //! Orchestra take. [`parse`] reads any OVF 1.x (and the usual parts of 2.x) into an [`Envelope`] as it stands;
-//! [`Envelope::lower`] turns that into [`Hardware`](crate::model::Hardware), or says what stands in the way.
+//! [`Envelope::lower`] turns that into [`Hardware`], or says what stands in the way.
 
 mod devices;
 mod envelope;

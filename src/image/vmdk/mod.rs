@@ -4,10 +4,10 @@
 //! header │ descriptor │ pad to 64 KiB │ (marker, compressed grain)… │ tables │ … │ directory │ footer │ end of stream
 //! ```
 //!
-//! A grain is 64 KiB of disk; one of zeros is left out. [`write`] makes one sequential pass, so that it can feed a file, a tar
+//! A grain is 64 KiB of disk; one of zeros is left out. [`write()`] makes one sequential pass, so that it can feed a file, a tar
 //! stream or an upload; the tables therefore follow their grains and the header points to a footer. The file ends exactly with
 //! the end-of-stream marker: VMware's tools digest up to it, and reject a file that goes on or has none (as `qemu-img` leaves
-//! it). [`Reader`] takes this form and the one with tables in front; [`check`] looks at everything.
+//! it). [`Reader`] takes this form and the one with tables in front; [`check()`] looks at everything.
 
 mod check;
 mod header;
