@@ -1,6 +1,6 @@
 //! A download: locked against other processes, held against its checksum, remembered.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use url::Url;
@@ -12,6 +12,23 @@ use super::source::Source;
 use super::transfer::{Done, Failure, Transfer, discard, io_error, version_file};
 use crate::model::{Digest, Size};
 use crate::sys::FileLock;
+
+/// A finished download until its file has found its place. Nobody else fetches or removes it as long as this lives.
+#[derive(Debug)]
+pub(super) struct Held {
+    part: PathBuf,
+    // fields drop after `drop` has run: what is left is tidied up under the lock
+    _lock: Arc<FileLock>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // a file that was not moved away is a whole one for the next run, by what stands beside it
+        if !self.part.exists() {
+            let _ = crate::sys::fs::remove(&version_file(&self.part));
+        }
+    }
+}
 
 impl Job<'_> {
     /// Fetches `url`. `lock` is kept from one mirror to the next: they fill the same file.
@@ -95,12 +112,12 @@ impl Job<'_> {
         index::write(self.request.cache, key, &entry)
             .map_err(|e| Failure::Fatal(io_error(self.request.cache, e)))?;
         Ok(Fetched {
-            path: part,
+            path: part.clone(),
             digest: sums.digest,
             size: Size::from_bytes(sums.size),
             from,
             place: Place::Downloaded,
-            _lock: Some(held),
+            _held: Some(Held { part, _lock: held }),
         })
     }
 

@@ -1,8 +1,8 @@
 //! From a list of addresses and a checksum to a verified file.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use super::download::Held;
 use super::error::{Attempt, FetchError, SourceError};
 use super::hash::Sums;
 use super::index::{self, Entry};
@@ -10,7 +10,7 @@ use super::local;
 use super::source::{self, Source};
 use super::transfer::{Failure, Settings};
 use crate::model::{Algorithm, Checksum, Digest, Size};
-use crate::sys::{Cancel, FileLock};
+use crate::sys::Cancel;
 
 /// What to fetch, and who hears of it.
 pub struct FetchRequest<'a> {
@@ -46,7 +46,7 @@ pub struct Fetched {
     /// Whose the file is.
     pub place: Place,
     // while the caller moves a download into the store, nobody else fetches or removes it
-    pub(super) _lock: Option<Arc<FileLock>>,
+    pub(super) _held: Option<Held>,
 }
 
 /// Whose a fetched file is.
@@ -153,7 +153,7 @@ impl Job<'_> {
             size,
             from: "the store".to_owned(),
             place: Place::Stored,
-            _lock: None,
+            _held: None,
         })
     }
 
@@ -175,7 +175,7 @@ impl Job<'_> {
             size: Size::from_bytes(sums.size),
             from: path.display().to_string(),
             place: Place::Local,
-            _lock: None,
+            _held: None,
         })
     }
 

@@ -20,7 +20,10 @@ async fn a_download_is_verified_and_known_afterwards() {
         bench.progress.lock().unwrap().last(),
         Some(&(300_000, Some(300_000)))
     );
+    assert_eq!(bench.left().len(), 2);
     bench.store(&fetched);
+    drop(fetched);
+    assert_eq!(bench.left(), Vec::<String>::new());
     let again = bench
         .fetch(&["http://other.invalid/renamed.iso"], &sum)
         .await
