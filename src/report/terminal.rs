@@ -78,6 +78,8 @@ struct State {
     ended: usize,
     started: Duration,
     drawn: Duration,
+    /// Lines that are still to be written above the live ones.
+    pending: String,
     over: bool,
 }
 
@@ -113,6 +115,7 @@ impl Terminal {
             ended: 0,
             started: clock(),
             drawn: Duration::ZERO,
+            pending: String::new(),
             over: false,
         };
         let shared = Arc::new(Shared {
@@ -131,7 +134,10 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         // also when a run ends without its last event: the cursor must stand below what is drawn
-        self.shared.lock().end();
+        let mut state = self.shared.lock();
+        state.end();
+        state.flush();
+        drop(state);
         self.shared.stop.notify_all();
         if let Some(ticker) = self.ticker.take() {
             let _ = ticker.join();
@@ -142,7 +148,10 @@ impl Drop for Terminal {
 impl Sink for Terminal {
     fn event(&self, event: Event) {
         let now = (self.shared.clock)();
-        let often = matches!(event, Event::Progress { .. } | Event::Step { .. });
+        let often = matches!(
+            event,
+            Event::Progress { .. } | Event::Step { .. } | Event::Log { .. }
+        );
         let mut state = self.shared.lock();
         state.take(event, now);
         // the ticker draws what comes faster than anybody reads
@@ -299,10 +308,18 @@ impl State {
         self.paint.tone(Tone::Stage(number), &stage.to_string())
     }
 
-    /// Writes above the live lines.
-    fn above(&self, text: &str) {
-        // a terminal that has gone away must not stop the build
-        let _ = self.bars.suspend(|| self.screen.write(text));
+    /// To be written above the live lines with the next drawing.
+    fn above(&mut self, text: &str) {
+        self.pending.push_str(text);
+    }
+
+    /// Writes what is pending: the live lines make room once for all of it.
+    fn flush(&mut self) {
+        let text = std::mem::take(&mut self.pending);
+        if !text.is_empty() {
+            // a terminal that has gone away must not stop the build
+            let _ = self.bars.suspend(|| self.screen.write(&text));
+        }
     }
 
     fn new_bar(&self) -> ProgressBar {
@@ -318,6 +335,7 @@ impl State {
     }
 
     fn draw(&mut self, now: Duration) {
+        self.flush();
         if self.over {
             return;
         }
