@@ -132,6 +132,9 @@ pub enum SourceError {
     /// The server could not be reached.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
+    /// The server is not who it should be, or this host does not know who vouches for it.
+    #[error("the server's certificate is not trusted: {0}")]
+    Certificate(String),
     /// The server answers, but not with the file.
     #[error("the server answers {code}{}", Spaced(reason))]
     Status {
@@ -200,6 +203,10 @@ impl SourceError {
             Self::Html { .. } => Some("a login page, a proxy or a moved download often does that: open the address in a browser".into()),
             Self::Status { code: 401 | 403, .. } => Some("the server wants credentials: write them as `https://USER:PASSWORD@…`".into()),
             Self::Status { code: 404 | 410, .. } => Some("the file may have moved: look at the download page, or add a mirror to `urls`".into()),
+            Self::Certificate(_) => Some(
+                "if an authority of your own vouches for it, add that to the system's certificates, or name its file in SSL_CERT_FILE"
+                    .into(),
+            ),
             Self::Unreachable(_) => Some("check the network; behind a proxy, set HTTPS_PROXY and HTTP_PROXY".into()),
             Self::Mismatch { .. } => Some("if the publisher has replaced the file, write the new checksum; else do not use it".into()),
             _ => None,
@@ -209,7 +216,7 @@ impl SourceError {
     fn environment(&self) -> bool {
         matches!(
             self,
-            Self::Unreachable(_) | Self::Cut { .. } | Self::Stalled { .. }
+            Self::Unreachable(_) | Self::Certificate(_) | Self::Cut { .. } | Self::Stalled { .. }
         ) || matches!(self, Self::Status { code, .. } if *code >= 500)
     }
 }

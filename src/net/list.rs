@@ -4,7 +4,7 @@ use super::error::{FetchError, SourceError};
 use super::fetch::{Job, Wanted};
 use super::source::{self, Source};
 use super::sums::{self, Found};
-use super::transfer::{html_title, status_error, why};
+use super::transfer::{html_title, status_error, unreachable, why};
 use crate::model::{Checksum, Size};
 
 /// The longest list that is read.
@@ -51,7 +51,7 @@ impl Job<'_> {
             }
             Source::Http(url) => url,
         };
-        let reach = |e: reqwest::Error| SourceError::Unreachable(why(e));
+        let reach = |e: reqwest::Error| unreachable(why(e));
         let patience = self.settings.patience;
         let stalled = |_| SourceError::Stalled {
             patience,

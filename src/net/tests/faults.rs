@@ -312,6 +312,8 @@ async fn an_unreachable_server_is_the_environments_fault() {
         ["check the network; behind a proxy, set HTTPS_PROXY and HTTP_PROXY"]
     );
     assert!(error.environment());
+    // told after each try but the last one
+    assert_eq!(bench.notices().matches("trying again").count(), 2);
     let nothing = bench.fetch(&[], "none").await.unwrap_err();
     assert_eq!(nothing.to_string(), "there is no address to fetch from");
 }
@@ -375,4 +377,24 @@ async fn a_disk_that_fills_up_is_told() {
         error.starts_with("no space left in ") && error.ends_with("3MiB more needed"),
         "{error}"
     );
+}
+
+#[test]
+fn a_refused_certificate_is_told_as_such() {
+    let why = "invalid peer certificate: UnknownIssuer".to_owned();
+    let error = super::super::transfer::unreachable(why);
+    assert_eq!(
+        error.to_string(),
+        "the server's certificate is not trusted: invalid peer certificate: UnknownIssuer"
+    );
+    let attempts = vec![super::super::Attempt {
+        from: "https://host/x.iso".into(),
+        error,
+    }];
+    let failed = FetchError::Failed {
+        name: "x.iso".into(),
+        attempts,
+    };
+    assert!(failed.environment());
+    assert!(failed.help()[0].contains("SSL_CERT_FILE"));
 }

@@ -136,21 +136,24 @@ impl Transfer<'_> {
                 Err(Trouble::Restart(why)) => {
                     (self.notice)(format!("{why}; starting from the beginning"));
                     part.reset().map_err(Failure::Fatal)?;
-                    SourceError::Cut {
+                    let why = why.to_owned();
+                    let error = SourceError::Cut {
                         got: 0,
                         total: None,
-                        why: why.to_owned(),
-                    }
+                        why,
+                    };
+                    tokio::time::sleep(tries.next(error).map_err(Failure::Source)?).await;
+                    continue;
                 }
-                Err(Trouble::Passing(error)) => {
-                    (self.notice)(format!("{error}; trying again"));
-                    error
-                }
+                Err(Trouble::Passing(error)) => error,
             };
             if part.len() > before {
                 tries.in_vain = 0;
             }
-            tries.again(error).await.map_err(Failure::Source)?;
+            let told = format!("{error}; trying again");
+            let pause = tries.next(error).map_err(Failure::Source)?;
+            (self.notice)(told);
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -162,7 +165,10 @@ impl Transfer<'_> {
                 tokio::time::timeout(self.settings.patience, self.request(part, offset).send())
                     .await
                     .map_err(|_| Trouble::Passing(self.stalled(part.len(), part.version.total)))?
-                    .map_err(|e| Trouble::Passing(SourceError::Unreachable(why(e))))?;
+                    .map_err(|e| match unreachable(why(e)) {
+                        error @ SourceError::Certificate(_) => error.into(),
+                        error => Trouble::Passing(error),
+                    })?;
             if response.status() == StatusCode::NOT_MODIFIED && self.before.is_some() {
                 return Ok(Done::Unchanged);
             }
@@ -311,7 +317,7 @@ impl Transfer<'_> {
     }
 }
 
-/// Counts tries, and pauses between them.
+/// Counts tries.
 struct Tries<'a> {
     settings: &'a Settings,
     in_vain: u32,
@@ -319,8 +325,8 @@ struct Tries<'a> {
 }
 
 impl Tries<'_> {
-    /// Waits before the next one; gives `error` back when there have been enough.
-    async fn again(&mut self, error: SourceError) -> Result<(), SourceError> {
+    /// How long to wait before the next one; gives `error` back when there have been enough.
+    fn next(&mut self, error: SourceError) -> Result<Duration, SourceError> {
         let broken = matches!(error, SourceError::Cut { .. } | SourceError::Stalled { .. });
         let most = if broken { TRIES_BROKEN } else { TRIES_REFUSED };
         self.in_vain += 1;
@@ -332,8 +338,16 @@ impl Tries<'_> {
             .settings
             .backoff
             .saturating_mul(1 << (self.in_vain - 1).min(10));
-        tokio::time::sleep(pause.min(BACKOFF_MAX)).await;
-        Ok(())
+        Ok(pause.min(BACKOFF_MAX))
+    }
+}
+
+/// A request that got no answer. A certificate that is refused will be refused again.
+pub(super) fn unreachable(why: String) -> SourceError {
+    if why.contains("certificate") {
+        SourceError::Certificate(why)
+    } else {
+        SourceError::Unreachable(why)
     }
 }
 
