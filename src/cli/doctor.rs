@@ -82,10 +82,14 @@ async fn qemu(cache: &Path) -> Vec<Finding> {
             findings.push(good(what, detail));
         }
         for fault in faults {
-            findings.push(match fault {
-                ProviderError::Environment { message, help } => bad(what, &message, &help),
-                other => bad(what, &other.to_string(), "see docs/troubleshooting.md"),
-            });
+            let (message, help) = match fault {
+                ProviderError::Environment { message, help } => (message, help),
+                other => (other.to_string(), "see docs/troubleshooting.md".into()),
+            };
+            // without QEMU both firmwares say the same
+            if !findings.iter().any(|f: &Finding| f.detail == message) {
+                findings.push(bad(what, &message, &help));
+            }
         }
     }
     if let Some(qemu) = findings.first_mut()

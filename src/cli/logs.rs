@@ -48,6 +48,10 @@ pub(super) fn run(global: &Global, args: LogsArgs) -> Result<Exit, CliError> {
             .find(|f| !f.is_empty())
             .unwrap_or_default(),
     };
+    if let Some(run) = args.run.as_deref().filter(|run| !logs.join(run).is_dir()) {
+        return Err(CliError::input(format!("there is no log of a run `{run}`"))
+            .help("`forge runs` lists what ran"));
+    }
     if files.is_empty() {
         let what = args
             .stage

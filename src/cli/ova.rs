@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use super::common::{self, Global};
 use super::{CliError, Exit};
 use crate::image::ova::{OvaError, PackFile, PackInput, Package, pack};
+use crate::image::ovf::Envelope;
 use crate::model::Size;
 use crate::sys::Cancel;
 
@@ -57,7 +58,16 @@ pub(super) fn run(global: &Global, args: OvaArgs) -> Result<Exit, CliError> {
 }
 
 fn open(path: &Path) -> Result<Package, CliError> {
-    Package::open(path).map_err(|e| CliError::input(e.to_string()))
+    Package::open(path).map_err(|error| match error {
+        OvaError::Io { path, source } => {
+            CliError::input(format!("cannot read {}: {source}", path.display()))
+        }
+        other => CliError::input(format!(
+            "{} is not an appliance that can be read: {other}",
+            path.display()
+        ))
+        .help("give an `.ova`, or an `.ovf` with its files beside it"),
+    })
 }
 
 fn inspect(global: &Global, path: &Path) -> Result<Exit, CliError> {
@@ -105,12 +115,27 @@ fn unpack(path: &Path, dir: Option<PathBuf>) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn pack_ova(ovf: &Path, out: Option<PathBuf>) -> Result<Exit, CliError> {
+fn descriptor_of(ovf: &Path) -> Result<(String, Envelope), CliError> {
     let descriptor = std::fs::read_to_string(ovf)
         .map_err(|e| CliError::input(format!("cannot read {}: {e}", ovf.display())))?;
+    if !ovf
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("ovf"))
+    {
+        return Err(CliError::input(format!(
+            "{} is no descriptor: its name does not end with `.ovf`",
+            ovf.display()
+        ))
+        .help("`forge ova pack` takes an OVF and the files that it names"));
+    }
     let envelope = open(ovf)?
         .descriptor()
-        .map_err(|e| CliError::input(e.to_string()))?;
+        .map_err(|e| CliError::input(format!("{}: {e}", ovf.display())))?;
+    Ok((descriptor, envelope))
+}
+
+fn pack_ova(ovf: &Path, out: Option<PathBuf>) -> Result<Exit, CliError> {
+    let (descriptor, envelope) = descriptor_of(ovf)?;
     let beside = ovf.parent().unwrap_or(Path::new(""));
     let files: Vec<PackFile> = envelope
         .files

@@ -144,5 +144,12 @@ fn circle(path: &[StageKey]) -> String {
 
 fn lines(faults: &[InputFault]) -> String {
     let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    lines.join("\n")
+    match lines.as_slice() {
+        [line] => line.clone(),
+        _ => format!(
+            "{} inputs cannot be read:\n  {}",
+            lines.len(),
+            lines.join("\n  ")
+        ),
+    }
 }

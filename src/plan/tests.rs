@@ -253,7 +253,7 @@ fn missing_inputs_are_told_all_at_once_but_not_those_that_a_stage_will_write() {
     let error = make(&project, &graph, &graph.order(), &facts, &records, &none).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "stage `s` (builds.toml:7) needs `src/s.c`: does not exist\n\
+        "2 inputs cannot be read:\n  stage `s` (builds.toml:7) needs `src/s.c`: does not exist\n  \
          stage `t` (builds.toml:7) needs `t.c`: t.c: permission denied"
     );
     assert_eq!(error.help(), None);

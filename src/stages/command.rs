@@ -164,8 +164,23 @@ async fn drive(
 
 fn not_started(program: &str, dir: &Path, error: &std::io::Error) -> ExecError {
     let mut failure = failure(format!("cannot start `{program}`: {error}"));
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        failure.help.push(format!(
+            "make it executable: `chmod +x {program}`, and let its first line name its interpreter (`#!/bin/sh`)"
+        ));
+    }
     if error.kind() == std::io::ErrorKind::NotFound {
-        if dir.is_dir() {
+        if dir.join(program).exists() {
+            failure.message = format!(
+                "cannot start `{program}`: the interpreter in its first line does not exist"
+            );
+            failure.environment = true;
+        } else if dir.is_dir() && program.contains('/') {
+            failure.message = format!("cannot start `{program}`: there is no such file");
+            failure
+                .help
+                .push("paths are relative to the project, or to the stage's `dir`".into());
+        } else if dir.is_dir() {
             failure.help.push(format!(
                 "install `{program}`, or write its path relative to the project"
             ));

@@ -22,6 +22,11 @@ pub(super) async fn execute(
     context: &StageContext,
     kind: &IsoBase,
 ) -> Result<Artifact, ExecError> {
+    let provider = host.provider(kind.provider.as_str())?;
+    // a host that cannot run the machine is told before gigabytes are downloaded for it
+    if let Some(error) = provider.preflight(&kind.hardware).await.into_iter().next() {
+        return Err(error.into());
+    }
     let resolver = Resolver::new(host, context);
     let iso = install_medium(host, context, &resolver, &kind.iso).await?;
     let media = media::make(host, &resolver, kind.kickstart.as_ref(), &context.output).await?;

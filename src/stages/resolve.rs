@@ -43,12 +43,20 @@ impl<'a> Resolver<'a> {
 
     /// The text with all late values filled in.
     pub(crate) fn text(&self, text: &Text) -> Result<String, StageFailure> {
-        text.resolve(&|late| self.late(late))
-            .map_err(|error| StageFailure {
-                message: error.to_string(),
-                help: secret_help(text, &self.host.secrets),
+        text.resolve(&|late| self.late(late)).map_err(|error| {
+            let help = secret_help(text, &self.host.secrets);
+            let unset = !help.is_empty();
+            StageFailure {
+                message: if unset {
+                    error.to_string().replace("is not known here", "is not set")
+                } else {
+                    error.to_string()
+                },
+                help,
+                environment: unset,
                 ..StageFailure::default()
-            })
+            }
+        })
     }
 
     /// Several named texts.

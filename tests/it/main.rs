@@ -6,7 +6,10 @@
 )]
 
 mod commands;
+mod download;
 mod faults;
+mod input;
 mod layering;
+mod read;
 mod support;
 mod vm;

@@ -20,11 +20,43 @@ pub(super) fn check(loader: &Loader<'_>, lowering: &Lowering<'_>) {
                     loader.push(clash(first, stage, &path, span));
                 }
                 None => {
+                    if let Some((outer, first)) = around(&writers, &path, &stage.key) {
+                        let span = place(lowering, stage, setting);
+                        loader.push(nested((outer, first), (&stage.key, &path), span));
+                    }
                     writers.insert(path, stage.key.clone());
                 }
             }
         }
     }
+}
+
+/// Another stage's output that is a directory above `path`, or that lies below it.
+fn around<'w>(
+    writers: &'w BTreeMap<String, StageKey>,
+    path: &str,
+    own: &StageKey,
+) -> Option<(&'w str, &'w StageKey)> {
+    let below = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    writers
+        .iter()
+        .find(|(other, key)| *key != own && (below(path, other) || below(other, path)))
+        .map(|(other, key)| (other.as_str(), key))
+}
+
+/// A stage that runs removes its outputs first: it would take the other's with it.
+fn nested(first: (&str, &StageKey), second: (&StageKey, &str), span: Span) -> Diagnostic {
+    let ((outer, a), (b, path)) = (first, second);
+    Diagnostic::error(
+        "nested-output",
+        format!("`{b}` writes `{path}`, and `{a}` writes `{outer}`: one lies inside of the other"),
+    )
+    .label(span, "")
+    .help("give each stage a directory of its own")
 }
 
 /// What a stage writes, with the setting that says so.

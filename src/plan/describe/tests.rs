@@ -311,7 +311,8 @@ fn an_input_that_is_not_there_is_named_with_the_stage() {
     let error = ingredients(&stage, &facts, &|_| None).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "stage `test-iso` (builds.toml:7) needs `scripts/build.sh`: was not looked at\n\
+        "2 inputs cannot be read:\n  \
+         stage `test-iso` (builds.toml:7) needs `scripts/build.sh`: was not looked at\n  \
          stage `test-iso` (builds.toml:7) needs `scripts/mini/**`: matches no file"
     );
 }
