@@ -266,7 +266,7 @@ fn a_download_cut_in_the_middle_goes_on_where_it_was() {
         output.all()
     );
     assert!(
-        output.stdout.contains("was not on the screen"),
+        output.stdout.contains("-- starting the machine"),
         "the machine started with it:\n{}",
         output.all()
     );

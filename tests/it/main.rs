@@ -11,5 +11,6 @@ mod faults;
 mod input;
 mod layering;
 mod read;
+mod storage;
 mod support;
 mod vm;

@@ -511,12 +511,11 @@ fn a_runs_events_are_json_lines() {
         (&last["outcome"], last["ran"].as_array().unwrap().len()),
         (&"done".into(), 4)
     );
-    assert!(
-        events
-            .iter()
-            .any(|e| e["event"] == "line" || e["text"] == "packing"),
-        "{}",
-        output.stdout
+    let log: Vec<_> = events.iter().filter(|e| e["event"] == "log").collect();
+    assert_eq!(log.len(), 1, "{}", output.stdout);
+    assert_eq!(
+        (&log[0]["stage"], &log[0]["line"]),
+        (&"pack[os=mini]".into(), &"packing".into())
     );
     assert!(!output.stdout.contains('\x1b'));
 }

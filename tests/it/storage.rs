@@ -1,0 +1,112 @@
+//! The store under pressure: a full disk, and two forges at one time.
+
+use std::process::Command;
+
+use super::support::{Output, Sandbox};
+
+const BIG: &str = r#"
+version = 1
+default = "big"
+[stages.small]
+kind = "command"
+run = "echo small > {{ outputs.o }}"
+outputs = { o = "out/small" }
+[stages.big]
+kind = "command"
+needs = ["small"]
+run = "head -c 5000000 /dev/zero | tr '\\0' x > {{ outputs.o }}"
+outputs = { o = "out/big" }
+"#;
+
+/// Runs a shell script with `$forge` and a cache of one mebibyte that vanishes with it.
+fn in_a_small_cache(sandbox: &Sandbox, script: &str) -> Output {
+    let user = Command::new("id").arg("-u").output().unwrap().stdout;
+    // without root a user namespace gives the right to mount
+    let flags: &[&str] = if user == b"0\n" { &["-m"] } else { &["-rm"] };
+    let script = format!(
+        "mkdir -p '{cache}' && mount -t tmpfs -o size=1m forge-test '{cache}' || exit 99\nforge='{forge}'\n{script}",
+        cache = sandbox.cache().display(),
+        forge = env!("CARGO_BIN_EXE_forge"),
+    );
+    // the environment and the directory of a forge command, with another program
+    let template = sandbox.command(&[]);
+    let mut command = Command::new("unshare");
+    command.args(flags).args(["sh", "-c", &script]);
+    command.current_dir(sandbox.root()).env_clear();
+    command.envs(template.get_envs().filter_map(|(k, v)| Some((k, v?))));
+    let output = sandbox.output(&command.output().expect("unshare (util-linux) is needed"));
+    assert_ne!(
+        output.code,
+        99,
+        "a file system cannot be mounted here; run the tests as root or allow user namespaces:\n{}",
+        output.all()
+    );
+    output
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_is_damaged() {
+    let sandbox = Sandbox::new(BIG);
+    let output = in_a_small_cache(
+        &sandbox,
+        "\"$forge\" run; echo \"run: $?\"; \"$forge\" cache verify; echo \"verify: $?\"; ls \"$FORGE_CACHE_DIR\"/staging 2>/dev/null\nexit 0",
+    );
+    insta::assert_snapshot!(output.all(), @r#"
+    exit 0
+    --- stdout
+    forge | -- run [RUN] of big: 2 stages
+    small | -- started: never built
+    small | -- echo small > ${outputs.o}
+    small | -- keeping out/small
+    small | -- done in [TIME]
+    big | -- started: never built
+    big | -- head -c 5000000 /dev/zero | tr '\0' x > ${outputs.o}
+    big | -- keeping out/big
+    big | -- failed after [TIME]: [ROOT]/out/big: No space left on device (os error 28)
+
+    failed big: [ROOT]/out/big: No space left on device (os error 28)
+      at          keeping out/big
+      log         [ROOT]/.forge/logs/[RUN]/big.log
+      help        make room, for example with `forge cache gc`
+
+    failed after [TIME]: 1 stage failed, 1 stage ran
+
+      ran     small  [TIME]
+      failed  big
+
+      out/small  6B
+    run: 3
+    1 object, 6B: all intact
+    verify: 0
+    --- stderr
+    "#);
+    // with room for it, it goes through
+    let _ = sandbox.forge(&["run"]).exits(0);
+    assert_eq!(sandbox.read("out/big").len(), 5_000_000);
+    let _ = sandbox.forge(&["cache", "verify"]).exits(0);
+}
+
+#[test]
+fn two_projects_put_the_same_content_into_one_cache_at_one_time() {
+    let stages: String = (0..8)
+        .map(|i| format!("[stages.s{i}]\nkind = \"command\"\nrun = \"echo {i} > {{{{ outputs.o }}}}; head -c 300000 /dev/zero >> {{{{ outputs.o }}}}\"\noutputs = {{ o = \"out/{i}\" }}\n"))
+        .collect();
+    let names: Vec<String> = (0..8).map(|i| format!("s{i}")).collect();
+    let text = format!("version = 1\ndefault = \"all\"\n{stages}[targets]\nall = {names:?}\n");
+    let one = Sandbox::new(&text);
+    let two = Sandbox::new(&text).with_cache(one.cache());
+    let children = [&one, &two].map(|sandbox| sandbox.start(&["run", "--jobs", "4"]));
+    for (sandbox, child) in [&one, &two].into_iter().zip(children) {
+        let output = sandbox.output(&child.wait_with_output().unwrap());
+        let _ = output.exits(0).prints("8 stages ran");
+    }
+    let _ = one.forge(&["cache", "verify"]).exits(0).prints("8 objects");
+    for sandbox in [&one, &two] {
+        let _ = sandbox.forge(&["run"]).exits(0).prints("nothing to do");
+    }
+    // what the other project needs stays
+    let _ = one.forge(&["clean"]).exits(0);
+    std::fs::remove_dir_all(two.path("out")).unwrap();
+    let _ = two.forge(&["run"]).exits(0).prints("nothing to do");
+    assert!(two.exists("out/7"));
+}
