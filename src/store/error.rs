@@ -10,7 +10,7 @@ use crate::sys::Holder;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file cannot be used.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), Cause(source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -64,9 +64,10 @@ impl StoreError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("make room, for example with `forge cache gc`".to_owned())
-            }
+            Self::Io { source, .. } if is_full(source) => Some(
+                "make room, for example with `forge cache gc`, or set FORGE_CACHE_DIR to a place with more"
+                    .to_owned(),
+            ),
             Self::Newer { .. } => Some("use the newer forge, or remove the file".to_owned()),
             Self::Object { .. } => Some("run the stage again, with `--force`".to_owned()),
             Self::InUse(_) => Some("wait until it has finished".to_owned()),
@@ -78,6 +79,27 @@ impl StoreError {
                 Some("run it again: the damaged file will be set aside".to_owned())
             }
             Self::Io { .. } | Self::Database { .. } => None,
+        }
+    }
+}
+
+/// Disk and quota alike.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Why a file cannot be used; the most common reason in plain words.
+struct Cause<'a>(&'a io::Error);
+
+impl std::fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::StorageFull => f.write_str("the disk is full"),
+            io::ErrorKind::QuotaExceeded => f.write_str("the disk quota is used up"),
+            _ => self.0.fmt(f),
         }
     }
 }

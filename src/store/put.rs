@@ -110,7 +110,12 @@ impl Store {
             Ok(found) => Ok((temporary, found)),
             Err(e) => {
                 let _ = sys::fs::remove(&temporary);
-                Err(at(path)(e))
+                // it is the cache's disk that is full, not the one of the file that is read
+                let full = matches!(
+                    e.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                );
+                Err(at(if full { self.root() } else { path })(e))
             }
         }
     }

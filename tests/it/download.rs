@@ -51,23 +51,26 @@ impl Server {
     }
 }
 
-fn answer(mut stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+/// The path that is asked for, and from where on.
+fn request(stream: &TcpStream) -> std::io::Result<(String, Option<usize>)> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
     let mut range = None;
-    loop {
-        let mut line = String::new();
+    while !line.trim().is_empty() {
+        line.clear();
         reader.read_line(&mut line)?;
         let lower = line.to_ascii_lowercase();
         if let Some(from) = lower.trim().strip_prefix("range: bytes=") {
-            range = from.trim_end_matches('-').parse::<usize>().ok();
-        }
-        if line.trim().is_empty() {
-            break;
+            range = from.trim_end_matches('-').parse().ok();
         }
     }
+    Ok((path, range))
+}
+
+fn answer(mut stream: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let (path, range) = request(&stream)?;
     let asked = range.map_or_else(|| path.clone(), |from| format!("{path} from {from}"));
     let earlier = seen
         .lock()

@@ -62,12 +62,12 @@ fn a_full_disk_is_told_and_nothing_is_damaged() {
     big | -- started: never built
     big | -- head -c 5000000 /dev/zero | tr '\0' x > ${outputs.o}
     big | -- keeping out/big
-    big | -- failed after [TIME]: [ROOT]/out/big: No space left on device (os error 28)
+    big | -- failed after [TIME]: [CACHE]: the disk is full
 
-    failed big: [ROOT]/out/big: No space left on device (os error 28)
+    failed big: [CACHE]: the disk is full
       at          keeping out/big
       log         [ROOT]/.forge/logs/[RUN]/big.log
-      help        make room, for example with `forge cache gc`
+      help        make room, for example with `forge cache gc`, or set FORGE_CACHE_DIR to a place with more
 
     failed after [TIME]: 1 stage failed, 1 stage ran
 

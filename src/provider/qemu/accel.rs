@@ -106,7 +106,7 @@ fn cache_key(binary: &Path, native: Accelerator) -> String {
         });
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     format!(
-        "{} {} {stamp:?} {} {:?}",
+        "cpu-host {} {} {stamp:?} {} {:?}",
         native.as_str(),
         binary.display(),
         boot.trim(),
@@ -177,6 +177,11 @@ pub(super) async fn probe(
             "32",
         ])
         .args(["-machine", "pc", "-accel", accelerator.as_str()])
+        .args(match accelerator {
+            // as machines have it: a host that runs plain CPUs may refuse to show its own
+            Accelerator::Kvm | Accelerator::Hvf => &["-cpu", "host"][..],
+            _ => &[],
+        })
         .args(["-blockdev", &image.to_string()])
         .args(["-device", "floppy,drive=boot", "-boot", "order=a"])
         .args(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04"])

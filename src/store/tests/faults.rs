@@ -155,9 +155,10 @@ fn what_cannot_be_used_is_named() {
         path: missing,
         source: std::io::ErrorKind::StorageFull.into(),
     };
+    assert!(full.to_string().ends_with(": the disk is full"), "{full}");
     assert_eq!(
         full.help().unwrap(),
-        "make room, for example with `forge cache gc`"
+        "make room, for example with `forge cache gc`, or set FORGE_CACHE_DIR to a place with more"
     );
 }
 
