@@ -1,11 +1,14 @@
 //! The documents for users say what is true: every key, event and link in them is held against the code.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::config::{Loaded, Overrides, PathKind, World, load};
 use crate::engine::Sink;
+use crate::model::{Project, StageKind};
 
 use super::super::{Json, plan_json};
 use super::Paper;
@@ -160,6 +163,113 @@ fn links_lead_somewhere() {
                 anchor.is_empty() || anchors(&target).contains(anchor),
                 "{page}: {link}"
             );
+        }
+    }
+}
+
+/// The project of a document, with every file that it names.
+struct Pages {
+    builds: String,
+}
+
+impl World for Pages {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let text = match path.extension().and_then(|e| e.to_str()) {
+            _ if path.ends_with("builds.toml") => self.builds.clone(),
+            Some("toml") => format!(
+                "iso_url = 'https://host/x.iso'\niso_sha256 = '{}'\nssh_password = 'secret'\n",
+                "0".repeat(64)
+            ),
+            Some("yaml") => "port:\n  tcp:22:\n    listening: true\n".to_owned(),
+            _ => "text\n".to_owned(),
+        };
+        Ok(text.into_bytes())
+    }
+
+    fn list(&self, _dir: &Path) -> io::Result<Vec<PathBuf>> {
+        Ok(vec!["ks.cfg".into()])
+    }
+
+    fn kind(&self, _path: &Path) -> io::Result<PathKind> {
+        Ok(PathKind::File)
+    }
+
+    fn env(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    fn command(&self, _line: &str, _dir: &Path) -> Result<String, String> {
+        Ok("1.0".to_owned())
+    }
+}
+
+fn project(builds: &str) -> Project {
+    let world = Pages {
+        builds: builds.to_owned(),
+    };
+    match load(Path::new("/project"), &world, &Overrides::default()) {
+        Ok(Loaded { project, .. }) => project,
+        Err(faults) => panic!("{}", crate::diag::render(&faults, false)),
+    }
+}
+
+#[test]
+fn the_file_in_the_readme_is_a_project() {
+    let readme = read("README.md");
+    let block = readme.split("```toml\n").nth(1).unwrap();
+    let project = project(block.split("```").next().unwrap());
+    assert_eq!(project.stages.len(), 10);
+}
+
+#[test]
+fn the_defaults_are_those_that_are_documented() {
+    let project = project(
+        "[stages.iso-base]\niso = { url = 'x.iso', checksum = 'none' }\n\
+         ssh = { user = 'root', password = 'secret' }\n\
+         [stages.export]\nfrom = 'iso-base'\n[stages.pack-ova]\nfrom = 'export'\n\
+         [stages.verify]\nfrom = 'pack-ova'\n",
+    );
+    let text = read("docs/reference.md") + &read("docs/stages.md");
+    let documented = |key: &str, default: String| {
+        let row = text
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row for {key}"));
+        let cell = row.split(" | ").nth(2).unwrap().replace('`', "");
+        assert!(
+            cell.contains(&default),
+            "{key}: {default} is not in `{cell}`"
+        );
+    };
+    for stage in &project.stages {
+        match &stage.kind {
+            StageKind::IsoBase(base) => {
+                let hardware = &base.hardware;
+                documented("cpus", hardware.cpus.to_string());
+                documented("cores_per_socket", hardware.cores_per_socket.to_string());
+                documented("memory", hardware.memory.to_string());
+                documented("firmware", hardware.firmware.to_string());
+                documented("hardware_version", hardware.hardware_version.to_string());
+                documented(
+                    "disks[].controller",
+                    hardware.disks[0].controller.to_string(),
+                );
+                documented("nics[].adapter", hardware.nics[0].adapter.to_string());
+                documented("nics[].network", hardware.nics[0].network.clone());
+                documented(
+                    "disks",
+                    hardware.disks[0].size.to_string().replace("GiB", " GiB"),
+                );
+                documented("boot.wait_timeout", base.boot.wait_timeout.to_string());
+                documented("port", base.ssh.port.to_string());
+                assert!(text.contains(&format!(
+                    "| `timeout` | duration | `{}` |",
+                    base.ssh.timeout
+                )));
+            }
+            StageKind::Export(export) => documented("level", export.level.to_string()),
+            StageKind::Verify(verify) => documented("sleep", verify.sleep.to_string()),
+            _ => {}
         }
     }
 }
