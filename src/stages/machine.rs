@@ -215,7 +215,10 @@ impl Session {
         let Ok(screen) = machine.screen().await else {
             return Ok(None);
         };
-        let still = stillness.observe((screen.fingerprint, newest_change(&work)));
+        let still = stillness.observe((
+            screen.fingerprint,
+            newest_change(&work, machine.serial_log()),
+        ));
         Ok((still >= STALL).then(|| {
             failure(format!(
                 "the machine has stood still for {}: nothing new on the screen, the serial line or the disks",

@@ -6,8 +6,9 @@ use super::machine::{self, Session, Start};
 use super::resolve::Resolver;
 use super::{Host, step, upstream_machine};
 use crate::engine::{ExecError, StageContext};
-use crate::guest::Guest;
+use crate::guest::{Exec, Guest};
 use crate::model::{Artifact, MachineState, Provision};
+use crate::sys::Cancel;
 
 pub(super) async fn execute(
     host: &Host,
@@ -43,6 +44,9 @@ pub(super) async fn execute(
             step.title
         ));
         if let Err(error) = run_step(host, context, kind, step, &guest).await {
+            if host.on_error == super::OnError::Keep {
+                flush(&guest, &context.cancel).await;
+            }
             let error = session.evidence(error).await;
             return Err(session
                 .abandon(host, &context.stage.key, &below, error)
@@ -67,6 +71,15 @@ pub(super) async fn execute(
         machine: Some(machine),
         ..Artifact::default()
     })
+}
+
+/// Has the guest write its disks, so that what is kept is what it had. A guest that cannot is kept as it is.
+async fn flush(guest: &Guest, cancel: &Cancel) {
+    let exec = Exec {
+        timeout: Some(Duration::from_secs(20)),
+        ..Exec::new("sync")
+    };
+    let _ = guest.run(&exec, &mut |_, _| {}, cancel).await;
 }
 
 async fn run_step(

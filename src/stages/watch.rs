@@ -29,25 +29,34 @@ impl Stillness {
     }
 }
 
-/// When anything in the machine's directory was last written: its disks and its serial log.
-pub(super) fn newest_change(work: &Path) -> Option<SystemTime> {
-    let files = walkdir::WalkDir::new(work)
-        .into_iter()
-        .filter_map(Result::ok);
-    // pictures that watching itself makes do not count
-    files
-        .filter(|file| {
-            file.path()
-                .extension()
-                .is_some_and(|e| e == "qcow2" || e == "log")
-        })
-        .filter_map(|file| file.metadata().ok()?.modified().ok())
+/// When the machine's disks or its serial log were last written. What the hypervisor itself says does not count, nor do
+/// pictures that watching makes.
+pub(super) fn newest_change(work: &Path, serial: Option<&Path>) -> Option<SystemTime> {
+    let files = std::fs::read_dir(work).into_iter().flatten();
+    let disks = files
+        .filter_map(|file| Some(file.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "qcow2"));
+    disks
+        .chain(serial.map(Path::to_owned))
+        .filter_map(|path| path.metadata().ok()?.modified().ok())
         .max()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_disks_and_the_serial_log_count_as_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let serial = dir.path().join("serial.log");
+        assert_eq!(newest_change(dir.path(), Some(&serial)), None);
+        std::fs::write(dir.path().join("qemu.log"), "chatter").unwrap();
+        assert_eq!(newest_change(dir.path(), Some(&serial)), None);
+        std::fs::write(&serial, "hello").unwrap();
+        assert!(newest_change(dir.path(), Some(&serial)).is_some());
+        assert_eq!(newest_change(dir.path(), None), None);
+    }
 
     #[test]
     fn stillness_starts_anew_with_every_change() {

@@ -191,15 +191,12 @@ fn vm_a_failing_script_is_shown_with_its_output_and_can_be_entered() {
 fn vm_a_script_that_hangs_is_ended_at_its_timeout() {
     let sandbox = vm::fork();
     sandbox.write("scripts/install.sh", "#!/bin/sh\necho before\nsleep 600\n");
-    let text = sandbox.read("builds.toml");
-    let at = text.find("script = \"scripts/install.sh\"").unwrap();
-    let end = at + text[at..].find("\n[[").unwrap();
-    let (head, tail) = text.split_at(end);
-    let head = regex::Regex::new(r#"(script = "scripts/install.sh".*)"#)
-        .unwrap()
-        .replace(head, "$1\ntimeout = \"3s\"")
-        .into_owned();
-    sandbox.write("builds.toml", &format!("{head}{tail}"));
+    replace(
+        &sandbox,
+        "builds.toml",
+        "retries = 2\ntimeout = \"30m\"",
+        "timeout = \"3s\"",
+    );
     let output = sandbox.forge(&["run", "provision"]).exits(1);
     let all = format!("{}{}", output.stdout, output.stderr);
     assert!(all.contains("took longer than"), "{all}");
@@ -295,7 +292,7 @@ fn vm_an_installer_without_its_kickstart_is_told_with_what_stands_on_the_screen(
     let sandbox = vm::fork();
     replace(
         &sandbox,
-        "builds.toml",
+        "vars/mini.toml",
         "ks.cfg<enter>",
         "nothere.cfg<enter>",
     );
