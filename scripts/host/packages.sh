@@ -8,7 +8,7 @@ packages_of() {
     build) echo build-essential pkg-config libssl-dev ca-certificates git ;;
     run) echo qemu-system-x86 qemu-utils ovmf openssh-client \
         apt dpkg dpkg-dev cpio python3 zstd xz-utils xorriso mtools mmdebstrap ;;
-    test) echo openssh-server dropbear-bin sshpass procps util-linux tar genisoimage jq shellcheck ;;
+    test) echo openssh-server openssh-client dropbear-bin openssl mtools xorriso qemu-utils procps util-linux tar ;;
     bench) echo packer sshpass jq ;;
     *) echo "packages_of: no group $1" >&2; return 1 ;;
     esac

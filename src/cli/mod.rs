@@ -8,6 +8,7 @@ mod doctor;
 mod error;
 mod explain;
 mod graph;
+mod init;
 mod logs;
 mod ova;
 mod plan;
@@ -44,6 +45,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::InitArgs),
     Run(run::RunArgs),
     Plan(plan::PlanArgs),
     Clean(clean::CleanArgs),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
     };
     let global = arguments.global;
     let result = match arguments.command {
+        Command::Init(args) => init::run(&global, args),
         Command::Run(args) => run::run(&global, args),
         Command::Plan(args) => plan::run(&global, args),
         Command::Clean(args) => clean::run(&global, args),

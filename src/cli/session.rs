@@ -153,7 +153,7 @@ impl Session {
                         .iter()
                         .map(|(k, v)| (k.clone(), v.to_string()))
                         .collect();
-                    let settings = Settings::parse(&settings)
+                    let settings = Settings::parse(&settings, &self.root)
                         .map_err(|e| CliError::input(format!("provider `{name}`: {e}")))?;
                     providers.insert(
                         name.clone(),

@@ -8,8 +8,10 @@
 mod commands;
 mod download;
 mod faults;
+mod init;
 mod input;
 mod layering;
+mod nightly;
 mod read;
 mod storage;
 mod support;

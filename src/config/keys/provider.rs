@@ -30,6 +30,16 @@ pub(in crate::config) static QEMU: Keys = Keys {
             ),
             key("binary", Text, "The emulator: `qemu-system-x86_64`."),
             key("cpu", Text, "QEMU's CPU model."),
+            key(
+                "firmware_code",
+                Text,
+                "The UEFI firmware's code file, instead of the installed one.",
+            ),
+            key(
+                "firmware_vars",
+                Text,
+                "The template of variables that goes with `firmware_code`.",
+            ),
         ],
     ],
 };

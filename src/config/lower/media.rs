@@ -170,8 +170,12 @@ pub(super) fn boot(here: &Here<'_>) -> Boot {
     }
 }
 
+/// A pattern to wait for; an empty one is none: templates cannot leave a key out.
 fn pattern(here: &Here<'_>, node: &Node) -> Option<String> {
     let text = here.site.literal(node)?;
+    if text.is_empty() {
+        return None;
+    }
     match regex::RegexBuilder::new(&text).multi_line(true).build() {
         Ok(_) => Some(text),
         Err(error) => {

@@ -14,7 +14,7 @@ fn providers_of_no_kind() {
     3 | accell = "kvm"
       | ^^^^^^
       |
-      = help: known keys: type, scopes, accelerator, binary, cpu
+      = help: known keys: type, scopes, accelerator, binary, cpu, firmware_code, firmware_vars
 
     error: expected `auto`, `kvm`, `hvf`, `whpx` or `tcg`, found `fast`
      --> builds.toml:4:15

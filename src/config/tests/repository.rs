@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::support::stage;
 use crate::config::{Loaded, Overrides, PathKind, World, load};
 use crate::diag::render;
-use crate::model::{Boot, StageKind};
+use crate::model::{Boot, Controller, Firmware, MediaVia, StageKind};
 
 /// The repository's files; nothing else.
 struct Repository;
@@ -66,7 +66,15 @@ fn it_loads_at_all_axis_values() {
         .iter()
         .map(|stage| stage.key.to_string())
         .collect();
-    for os in ["mini", "photon3", "centos7", "debian12", "debian12-netinst"] {
+    let systems = [
+        "mini",
+        "photon3",
+        "centos7",
+        "debian12",
+        "debian12-efi",
+        "debian12-netinst",
+    ];
+    for os in systems {
         for name in [
             "iso-base",
             "clone",
@@ -81,7 +89,7 @@ fn it_loads_at_all_axis_values() {
             );
         }
     }
-    assert_eq!(keys.len(), 2 + 6 * 5);
+    assert_eq!(keys.len(), 2 + 6 * systems.len());
     let warnings: Vec<&str> = loaded.warnings.iter().map(|d| d.message.as_str()).collect();
     assert_eq!(
         warnings,
@@ -123,6 +131,27 @@ fn its_base_images_have_their_media_and_keys() {
         .collect();
     assert_eq!(needs, ["mini-iso"]);
     assert_eq!(stage(&loaded, "iso-base[os=centos7]").needs, []);
+}
+
+#[test]
+fn its_uefi_image_needs_no_keys_and_hands_its_firmware_on() {
+    let loaded = loaded();
+    let StageKind::IsoBase(base) = &stage(&loaded, "iso-base[os=debian12-efi]").kind else {
+        panic!("iso-base");
+    };
+    assert_eq!(base.hardware.firmware, Firmware::Efi);
+    assert_eq!(base.hardware.disks[0].controller, Controller::Sata);
+    assert_eq!(base.boot.wait_text, None);
+    assert_eq!(base.boot.keys.to_string(), "");
+    let kickstart = base.kickstart.as_ref().unwrap();
+    assert_eq!(
+        (kickstart.label.as_str(), kickstart.via),
+        ("OEMDRV", MediaVia::Floppy)
+    );
+    let StageKind::Provision(provision) = &stage(&loaded, "provision[os=debian12-efi]").kind else {
+        panic!("provision");
+    };
+    assert_eq!(provision.hardware, base.hardware);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) async fn can_boot_from(
     if firmware == Firmware::Bios || known {
         return Ok(true);
     }
-    let key = key(firmware, controller)?;
+    let key = key(qemu, firmware, controller)?;
     if let Some(answer) = remembered(qemu).get(&key) {
         return Ok(*answer);
     }
@@ -48,8 +48,8 @@ fn file(qemu: &Qemu) -> PathBuf {
     qemu.cache.join("qemu-firmware.json")
 }
 
-fn key(firmware: Firmware, controller: Controller) -> Result<String, ProviderError> {
-    let code = preflight::find_firmware(firmware)?.code;
+fn key(qemu: &Qemu, firmware: Firmware, controller: Controller) -> Result<String, ProviderError> {
+    let code = preflight::find_firmware(qemu, firmware)?.code;
     Ok(format!("{} {controller}", stamp(&code)))
 }
 
@@ -68,7 +68,7 @@ pub(super) fn remember(
     answer: bool,
 ) -> Result<(), ProviderError> {
     let mut answers = remembered(qemu);
-    answers.insert(key(firmware, controller)?, answer);
+    answers.insert(key(qemu, firmware, controller)?, answer);
     let bytes = serde_json::to_vec(&answers).unwrap_or_default();
     fs::write_atomic(&file(qemu), &bytes).map_err(|e| io_error(&file(qemu), e))
 }

@@ -115,6 +115,11 @@ impl Qemu {
         version.await.map(String::as_str)
     }
 
+    /// The project's own UEFI firmware.
+    fn own_flash(&self) -> Option<&Flash> {
+        self.settings.flash.as_ref()
+    }
+
     fn cpu(&self, accelerator: &str) -> &str {
         match (&self.settings.cpu, accelerator) {
             (Some(cpu), _) => cpu,
@@ -173,7 +178,7 @@ async fn start(
     let binary = qemu.binary()?;
     let choice = qemu.choice().await?;
     let disks = make_disks(spec, journal.run_id()).await?;
-    let flash = make_flash(spec)?;
+    let flash = make_flash(qemu, spec)?;
     let serial = spec.work.join("serial.log");
     let (listener, control, socket) = listen(&spec.work, journal)?;
     let line = devices::command_line(&Invocation {
@@ -290,11 +295,11 @@ async fn make_disks(spec: &LaunchSpec, run_id: &str) -> Result<Vec<DiskChain>, P
 }
 
 /// Finds the firmware and gives the machine variables of its own.
-fn make_flash(spec: &LaunchSpec) -> Result<Option<Flash>, ProviderError> {
+fn make_flash(qemu: &Qemu, spec: &LaunchSpec) -> Result<Option<Flash>, ProviderError> {
     if spec.hardware.firmware == Firmware::Bios {
         return Ok(None);
     }
-    let mut flash = preflight::find_firmware(spec.hardware.firmware)?;
+    let mut flash = preflight::find_firmware(qemu, spec.hardware.firmware)?;
     let own = spec.work.join("efivars.fd");
     let template = spec.nvram.as_deref().unwrap_or(&flash.vars);
     crate::sys::fs::copy(template, &own).map_err(|e| io_error(template, e))?;

@@ -18,7 +18,7 @@ pub(super) async fn check(qemu: &Qemu, hardware: &Hardware) -> Vec<ProviderError
     }
     unmet.extend(img::Img::locate(&qemu.run_id).err());
     if hardware.firmware != Firmware::Bios {
-        unmet.extend(find_firmware(hardware.firmware).err());
+        unmet.extend(find_firmware(qemu, hardware.firmware).err());
     }
     if unmet.is_empty() {
         unmet.extend(unbootable(qemu, hardware).await);
@@ -55,7 +55,21 @@ fn no_driver(firmware: Firmware, controller: Controller) -> ProviderError {
     }
 }
 
-pub(super) fn find_firmware(kind: Firmware) -> Result<firmware::Flash, ProviderError> {
+pub(super) fn find_firmware(qemu: &Qemu, kind: Firmware) -> Result<firmware::Flash, ProviderError> {
+    if let Some(flash) = qemu.own_flash() {
+        let missing = [&flash.code, &flash.vars]
+            .into_iter()
+            .find(|file| !file.is_file());
+        return match missing {
+            None => Ok(flash.clone()),
+            Some(file) => Err(ProviderError::Environment {
+                message: format!("there is no firmware file `{}`", file.display()),
+                help: "correct `firmware_code` and `firmware_vars` of the provider, or leave them out to use \
+                       the installed firmware"
+                    .to_owned(),
+            }),
+        };
+    }
     let prefixes: Vec<_> = firmware::PREFIXES.iter().map(Path::new).collect();
     firmware::find(kind, &prefixes).ok_or_else(|| ProviderError::Environment {
         message: format!("no `{kind}` firmware for qemu is installed"),

@@ -459,6 +459,26 @@ async fn what_is_missing_is_told_with_the_fix() {
 }
 
 #[tokio::test]
+async fn firmware_of_the_project_is_used_and_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = [("firmware_code", "code.fd"), ("firmware_vars", "vars.fd")];
+    let table = table.map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let settings = Settings::parse(&table.into(), dir.path()).unwrap();
+    let qemu = Qemu::new(settings, dir.path(), "test-run");
+    let found = || preflight::find_firmware(&qemu, Firmware::Efi);
+    std::fs::write(dir.path().join("code.fd"), b"").unwrap();
+    assert_eq!(
+        found().unwrap_err().to_string(),
+        format!(
+            "there is no firmware file `{}`",
+            dir.path().join("vars.fd").display()
+        )
+    );
+    std::fs::write(dir.path().join("vars.fd"), b"").unwrap();
+    assert_eq!(found().unwrap().code, dir.path().join("code.fd"));
+}
+
+#[tokio::test]
 async fn content_for_every_disk_is_needed() {
     let bench = Bench::new();
     let mut spec = bench.spec(hardware(Controller::Ide, NicAdapter::E1000));
