@@ -249,7 +249,7 @@ impl Guest {
 
     /// One more connection, without the patience of the first one.
     async fn open(&self, limits: Limits<'_>) -> Result<Connection, GuestError> {
-        match attempt(&self.target, limits, Duration::from_secs(10)).await {
+        match attempt(&self.target, limits, LOGIN).await {
             Ok(connection) => Ok(connection),
             Err(Attempt::Refused(reason)) => Err(GuestError::Lost(reason)),
             Err(Attempt::Late) => Err(GuestError::Lost("a new login takes too long".to_owned())),

@@ -22,8 +22,8 @@ pub(super) const PATIENCE: Patience = Patience {
     refusals: 5,
     span: Duration::from_secs(10),
 };
-/// How long one login may take.
-pub(super) const LOGIN: Duration = Duration::from_secs(60);
+/// How long one login may take: a translated guest on a busy host needs more than a minute when several come at once.
+pub(super) const LOGIN: Duration = Duration::from_secs(120);
 
 /// Why one try to get in failed.
 pub(super) enum Attempt {
