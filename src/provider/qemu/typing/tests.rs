@@ -5,7 +5,8 @@ const QUICK: Pace = Pace {
     watched: Duration::ZERO,
     blind: Duration::ZERO,
     look: Duration::from_micros(100),
-    echo: Duration::from_millis(20),
+    // far above what a busy host takes for the looks that a slow screen needs
+    echo: Duration::from_millis(150),
     effect: Duration::from_millis(5),
     still: Duration::from_micros(300),
 };
