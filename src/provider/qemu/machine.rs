@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use super::img::Img;
 use super::qmp::{Qmp, QmpError};
 use super::screen::{self, Cells};
 use super::typing::{self, Console};
@@ -14,14 +15,17 @@ use crate::model::{Duration, Keys, Size};
 use crate::provider::{AtRest, DiskFile, Machine, ProviderError, Screen, Typing};
 use crate::sys::{Cancel, Guard, process};
 
-/// How long QEMU may take to write back what it holds and end.
-const QUIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How long QEMU may take to write back what it holds and end. Some never do: one whose guest writes to its UEFI
+/// variables at that moment waits for itself (a processor's thread holds the lock that the write's end needs).
+const QUIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// A machine under QEMU.
 pub(super) struct QemuMachine {
     pub(super) group: process::Group,
     pub(super) qmp: Qmp,
     pub(super) work: PathBuf,
+    /// Marks its helpers.
+    pub(super) run_id: String,
     pub(super) serial: PathBuf,
     pub(super) disks: Vec<PathBuf>,
     pub(super) nvram: Option<PathBuf>,
@@ -74,6 +78,37 @@ impl QemuMachine {
         Err(ProviderError::Gone(format!(
             "qemu crashed: {status}{why}{log}"
         )))
+    }
+
+    /// Has QEMU end, by force if it does not: `None` then.
+    async fn quit(&mut self) -> Result<Option<ExitStatus>, ProviderError> {
+        let deadline = tokio::time::Instant::now() + QUIT_PATIENCE;
+        if matches!(self.group.child.try_wait(), Ok(None)) {
+            // an answer is not waited for: QEMU may close the socket before it
+            let quit = self.qmp.execute("quit", Value::Null);
+            let _ = tokio::time::timeout_at(deadline, quit).await;
+        }
+        let gone = |e: std::io::Error| ProviderError::Gone(e.to_string());
+        let status = match tokio::time::timeout_at(deadline, self.group.wait()).await {
+            Ok(status) => Some(status.map_err(gone)?),
+            Err(_) => {
+                let no_grace = std::time::Duration::ZERO;
+                self.group.stop(no_grace).await.map_err(gone)?;
+                None
+            }
+        };
+        self.qmp.wait(|seen| seen.closed).await;
+        Ok(status)
+    }
+
+    /// A QEMU that was killed has not written back its tables: what the guest had flushed is there, and space that
+    /// nothing leads to is given back. Disks that are worse off are an error.
+    async fn mend_disks(&self) -> Result<(), ProviderError> {
+        let img = Img::locate(&self.run_id)?;
+        for disk in &self.disks {
+            img.mend(disk).await?;
+        }
+        Ok(())
     }
 
     async fn window(&mut self) -> Result<Vec<u8>, ProviderError> {
@@ -206,22 +241,10 @@ impl Machine for QemuMachine {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
-        if self.is_on() {
-            // an answer is not waited for: QEMU may close the socket before it
-            let quit = self.qmp.execute("quit", Value::Null);
-            let _ = tokio::time::timeout(QUIT_PATIENCE, quit).await;
+        match self.quit().await? {
+            Some(status) => self.ended(status)?,
+            None => self.mend_disks().await?,
         }
-        let status = tokio::time::timeout(QUIT_PATIENCE, self.group.wait())
-            .await
-            .map_err(|_| {
-                ProviderError::Timeout(format!(
-                    "qemu did not end within {}s, so its disks are not whole",
-                    QUIT_PATIENCE.as_secs()
-                ))
-            })?
-            .map_err(|e| ProviderError::Gone(e.to_string()))?;
-        self.qmp.wait(|seen| seen.closed).await;
-        self.ended(status)?;
         let disks = self.disks.iter().map(|path| {
             let size = std::fs::metadata(path).map_err(|source| ProviderError::Io {
                 path: path.clone(),

@@ -205,6 +205,7 @@ async fn start(
         group,
         qmp,
         work: spec.work.clone(),
+        run_id: journal.run_id().to_owned(),
         serial,
         disks: disks.into_iter().map(|disk| disk.top).collect(),
         nvram: flash.map(|flash| flash.vars),

@@ -353,6 +353,31 @@ async fn vm_a_crash_is_told_with_what_qemu_said() {
     assert!(machine.finish().await.is_err());
 }
 
+#[tokio::test]
+async fn vm_a_qemu_that_does_not_end_is_killed_and_its_disks_are_whole() {
+    let bench = Bench::new();
+    let spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
+    let socket = spec.work.join("qmp.sock");
+    let machine = bench.launch(spec).await.unwrap();
+    let pid = rustix::process::Pid::from_raw(process_with(&socket)).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let rest = machine.finish().await.unwrap();
+    assert_eq!(process_with(&socket), 0);
+    let img = Img::locate("test-run").unwrap();
+    let disk = &rest.disks[0].path;
+    assert_eq!(
+        img.info(disk, None).await.unwrap().virtual_size,
+        Size::from_mib(64)
+    );
+    // a layer with broken tables is not handed out
+    let mut bytes = std::fs::read(disk).unwrap();
+    let table = usize::try_from(u64::from_be_bytes(bytes[40..48].try_into().unwrap())).unwrap();
+    bytes[table..table + 8].copy_from_slice(&0x0000_0000_0012_3400_u64.to_be_bytes());
+    std::fs::write(disk, bytes).unwrap();
+    let error = img.mend(disk).await.unwrap_err().to_string();
+    assert!(error.starts_with("`qemu-img check` failed"), "{error}");
+}
+
 /// The process whose arguments name `file`.
 fn process_with(file: &Path) -> i32 {
     let file = file.to_str().unwrap();
