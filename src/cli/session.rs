@@ -122,6 +122,12 @@ impl Session {
     /// All that surrounds the stages.
     pub(super) fn host(&self, run: RunFacts, on_error: OnError) -> Result<Arc<Host>, CliError> {
         let (store, db) = self.open()?;
+        crate::stages::ensure_key(&self.project, &self.root).map_err(|e| {
+            CliError::environment(format!(
+                "cannot make {}: {e}",
+                self.root.join(crate::model::PROJECT_KEY).display()
+            ))
+        })?;
         let journal = Journal::open(&self.state_dir().join("journal"), &run.id).map_err(|e| {
             CliError::environment(format!("cannot write {}: {e}", self.state_dir().display()))
         })?;

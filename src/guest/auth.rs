@@ -74,7 +74,7 @@ impl Login<'_> {
     }
 
     async fn with_all(&mut self, target: &SshTarget) -> Result<bool, AuthFault> {
-        if let Some(path) = &target.key_file {
+        for path in &target.key_files {
             check_key(path).map_err(AuthFault::Fatal)?;
             if self.offers("publickey") && self.with_key(path).await? {
                 return Ok(true);

@@ -24,8 +24,8 @@ pub struct SshTarget {
     pub user: String,
     /// The password, also for keyboard-interactive.
     pub password: Option<Secret>,
-    /// A private key without passphrase.
-    pub key_file: Option<PathBuf>,
+    /// Private keys, tried in order.
+    pub key_files: Vec<PathBuf>,
     /// Whether the agent at `SSH_AUTH_SOCK` is asked.
     pub agent: bool,
 }

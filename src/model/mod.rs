@@ -28,7 +28,7 @@ pub use redact::{MASK, Redactor};
 pub use secret::Secret;
 pub use stage::{
     Boot, CheckSource, Clone, Command, CommandLine, Export, Input, IsoBase, IsoSource, Kickstart,
-    Login, MediaFile, MediaVia, Origin, PackOva, Property, Provision, Shell, ShellSource, Ssh,
-    Stage, StageKind, Step, StepAction, Verify,
+    Login, MediaFile, MediaVia, Origin, PROJECT_KEY, PROJECT_PUBLIC_KEY, PackOva, Property,
+    Provision, Shell, ShellSource, Ssh, Stage, StageKind, Step, StepAction, Verify,
 };
 pub use text::{Late, Part, RunVar, Text, UnresolvedError};

@@ -231,6 +231,29 @@ pub struct Login {
     pub key_file: Option<Text>,
     /// Ask the agent at `SSH_AUTH_SOCK`.
     pub agent: bool,
+    /// Use the project's own key pair ([`PROJECT_KEY`]), made when it is first needed; `ssh.public_key` is its public
+    /// half, for the installer to put into the guest.
+    pub generate_key: bool,
+}
+
+/// Where the project's own private key lies, relative to the project; the public one stands beside it, with `.pub`.
+pub const PROJECT_KEY: &str = ".forge/ssh/id_ed25519";
+
+/// The public half of [`PROJECT_KEY`].
+pub const PROJECT_PUBLIC_KEY: &str = ".forge/ssh/id_ed25519.pub";
+
+impl Stage {
+    /// How the guest is reached, in stages that log in to one.
+    #[must_use]
+    pub const fn ssh(&self) -> Option<&Ssh> {
+        match &self.kind {
+            StageKind::IsoBase(kind) => Some(&kind.ssh),
+            StageKind::Clone(kind) => Some(&kind.ssh),
+            StageKind::Provision(kind) => Some(&kind.ssh),
+            StageKind::Verify(kind) => Some(&kind.ssh),
+            StageKind::Command(_) | StageKind::Export(_) | StageKind::PackOva(_) => None,
+        }
+    }
 }
 
 /// `kind = "clone"`.

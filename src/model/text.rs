@@ -1,7 +1,7 @@
 //! Rendered settings that may still hold values known only when a stage runs.
 //!
-//! Templates are rendered when the project is loaded. Four things are not known then, or must not be kept: the outputs of
-//! other stages, the run's own facts, the address of the kickstart server, and secrets. They stay in the text as [`Late`]
+//! Templates are rendered when the project is loaded. Five things are not known then, or must not be kept: the outputs of
+//! other stages, the run's own facts, the address of the kickstart server, the project's own SSH key, and secrets. They stay in the text as [`Late`]
 //! parts: the symbolic form enters fingerprints and plans, the resolved one exists only while a stage runs.
 
 use std::fmt;
@@ -36,6 +36,8 @@ pub enum Late {
     HttpIp,
     /// `http.port`, the kickstart server's port.
     HttpPort,
+    /// `ssh.public_key`: the line of `authorized_keys` for the project's own key ([`super::Login::generate_key`]).
+    SshPublicKey,
 }
 
 /// The volatile facts of a run.
@@ -146,6 +148,7 @@ impl fmt::Display for Late {
             Self::Run(RunVar::Host) => f.write_str("run.host"),
             Self::HttpIp => f.write_str("http.ip"),
             Self::HttpPort => f.write_str("http.port"),
+            Self::SshPublicKey => f.write_str("ssh.public_key"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a stage reads beside `builds.toml`.
 
 use crate::model::{
-    Checksum, Command, Input, IsoSource, Kickstart, MediaFile, ShellSource, Stage, StageKind, Step,
-    StepAction,
+    Checksum, Command, Input, IsoSource, Kickstart, Login, MediaFile, PROJECT_PUBLIC_KEY,
+    ShellSource, Stage, StageKind, Step, StepAction,
 };
 
 /// Every file, tree and glob whose content is an ingredient of `stage`; sorted, each once.
@@ -19,9 +19,17 @@ pub fn inputs_of(stage: &Stage) -> Vec<Input> {
         StageKind::Verify(verify) => verify.checks.iter().filter_map(of_checks).collect(),
         StageKind::Clone(_) | StageKind::Export(_) | StageKind::PackOva(_) => Vec::new(),
     };
+    inputs.extend(stage.ssh().and_then(|ssh| of_login(&ssh.login)));
     inputs.sort();
     inputs.dedup();
     inputs
+}
+
+/// The project's own key, where it is used.
+pub(super) fn of_login(login: &Login) -> Option<Input> {
+    login
+        .generate_key
+        .then(|| Input::Path(PROJECT_PUBLIC_KEY.to_owned()))
 }
 
 pub(super) fn of_command(command: &Command) -> Vec<Input> {

@@ -115,6 +115,7 @@ pub(super) fn ssh() -> Ssh {
             password: Some(secret("password")),
             key_file: Some("~/.ssh/id".into()),
             agent: false,
+            generate_key: false,
         },
         port: 22,
         timeout: Duration::from_secs(1800),

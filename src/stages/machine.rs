@@ -378,7 +378,7 @@ pub fn login_target(
     resolve: &dyn Fn(&model::Text) -> Result<String, StageFailure>,
     root: &Path,
 ) -> Result<SshTarget, StageFailure> {
-    let key_file = ssh
+    let mut key_files: Vec<PathBuf> = ssh
         .login
         .key_file
         .as_ref()
@@ -387,7 +387,12 @@ pub fn login_target(
         .map(|path| match path.strip_prefix("~/") {
             Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
             None => root.join(path),
-        });
+        })
+        .into_iter()
+        .collect();
+    if ssh.login.generate_key {
+        key_files.push(root.join(model::PROJECT_KEY));
+    }
     Ok(SshTarget {
         addr: address,
         user: resolve(&ssh.user)?,
@@ -398,7 +403,7 @@ pub fn login_target(
             .map(resolve)
             .transpose()?
             .map(Secret::new),
-        key_file,
+        key_files,
         agent: ssh.login.agent,
     })
 }

@@ -12,6 +12,7 @@ mod machine;
 mod media;
 mod outputs;
 mod pack_ova;
+mod project_key;
 mod provision;
 mod resolve;
 mod shell;
@@ -30,6 +31,7 @@ use async_trait::async_trait;
 pub use kept::{Kept, OnError};
 pub use machine::{Session, login_target};
 pub use pack_ova::EPOCH;
+pub use project_key::ensure_key;
 pub use resolve::RunFacts;
 pub use visit::{Visit, visit};
 

@@ -2,7 +2,7 @@
 
 use crate::config::Secrets;
 use crate::engine::{StageContext, StageFailure};
-use crate::model::{Late, Name, RunVar, StageKind, Text, UnresolvedError};
+use crate::model::{Late, Name, PROJECT_PUBLIC_KEY, RunVar, StageKind, Text, UnresolvedError};
 
 use super::Host;
 
@@ -44,8 +44,14 @@ impl<'a> Resolver<'a> {
     /// The text with all late values filled in.
     pub(crate) fn text(&self, text: &Text) -> Result<String, StageFailure> {
         text.resolve(&|late| self.late(late)).map_err(|error| {
-            let help = secret_help(text, &self.host.secrets);
+            let mut help = secret_help(text, &self.host.secrets);
             let unset = !help.is_empty();
+            if error.0 == Late::SshPublicKey.to_string() {
+                help.push(
+                    "set `generate_key = true` under the stage's `ssh`: then the project has a key"
+                        .into(),
+                );
+            }
             StageFailure {
                 message: if unset {
                     error.to_string().replace("is not known here", "is not set")
@@ -102,6 +108,9 @@ impl<'a> Resolver<'a> {
             Late::Run(RunVar::Date) => Ok(self.host.run.date.clone()),
             Late::Run(RunVar::Id) => Ok(self.host.run.id.clone()),
             Late::Run(RunVar::Host) => Ok(self.host.run.host.clone()),
+            Late::SshPublicKey => std::fs::read_to_string(self.host.root.join(PROJECT_PUBLIC_KEY))
+                .map(|line| line.trim_end().to_owned())
+                .map_err(|_| unknown()),
             Late::HttpIp => self
                 .http
                 .as_ref()

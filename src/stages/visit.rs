@@ -11,7 +11,7 @@ use super::machine::{self, Session, Start};
 use super::resolve::Resolver;
 use crate::engine::{Event, ExecError, Output, Sink, StageContext, StageFailure};
 use crate::guest::{Exec, Guest, Stream};
-use crate::model::{Artifact, Ssh, Stage, StageKind};
+use crate::model::{Artifact, Stage, StageKind};
 use crate::sys::{Cancel, process};
 
 /// What to do inside.
@@ -46,7 +46,8 @@ pub async fn visit(
     tell: Arc<dyn Fn(&str) + Send + Sync>,
     cancel: Cancel,
 ) -> Result<i32, ExecError> {
-    let ssh = access(&stage).ok_or_else(|| {
+    let leaves_machine = !matches!(stage.kind, StageKind::Verify(_));
+    let ssh = stage.ssh().filter(|_| leaves_machine).ok_or_else(|| {
         failure(format!(
             "stage `{}` leaves no machine; `iso-base`, `clone` and `provision` do",
             stage.key.name
@@ -57,7 +58,9 @@ pub async fn visit(
         .as_ref()
         .ok_or_else(|| failure("its artifact has no machine"))?;
     let scratch = host.store.staging()?;
-    let log = scratch.path().join("visit.log");
+    // what a failure points to must outlive the visit
+    let logs = host.root.join(".forge/logs").join(&host.run.id);
+    let log = logs.join(format!("visit-{}.log", stage.key.slug()));
     let output = Output::create(
         &stage.key,
         &log,
@@ -99,20 +102,9 @@ pub async fn visit(
     };
     drop(guest);
     session.destroy();
+    // it went well: nobody will look for its log
+    let _ = crate::sys::fs::remove(&logs);
     Ok(code)
-}
-
-/// How the machine that a stage leaves is reached.
-fn access(stage: &Stage) -> Option<&Ssh> {
-    match &stage.kind {
-        StageKind::IsoBase(kind) => Some(&kind.ssh),
-        StageKind::Clone(kind) => Some(&kind.ssh),
-        StageKind::Provision(kind) => Some(&kind.ssh),
-        StageKind::Command(_)
-        | StageKind::Export(_)
-        | StageKind::PackOva(_)
-        | StageKind::Verify(_) => None,
-    }
 }
 
 /// A key pair for this visit: the user's `ssh` gets in with it, so that no password passes through a process.

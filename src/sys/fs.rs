@@ -6,6 +6,16 @@ use std::path::Path;
 
 /// Writes `bytes` to `path` so that readers see the old content or the new one: temporary file, fsync, rename.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_whole(path, bytes, set_default_mode)
+}
+
+/// [`write_atomic`] for what nobody else may read: mode 0600.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // temporary files are made that way
+    write_whole(path, bytes, |_| Ok(()))
+}
+
+fn write_whole(path: &Path, bytes: &[u8], mode: fn(&File) -> io::Result<()>) -> io::Result<()> {
     let dir = path
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
@@ -15,7 +25,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .prefix(".forge-")
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
-    set_default_mode(file.as_file())?;
+    mode(file.as_file())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())

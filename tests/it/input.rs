@@ -984,3 +984,26 @@ fn the_schema_is_the_repositorys_and_accepts_its_project() {
         "an unknown key is told by editors too"
     );
 }
+
+#[test]
+fn a_projects_own_key_is_private_and_only_made_where_it_is_used() {
+    let text = |ssh: &str| {
+        format!(
+            "version = 1\ndefault = \"iso-base\"\n[stages.iso-base]\niso = {{ url = \"x.iso\", checksum = \"none\" }}\nssh = {{ user = \"root\", {ssh} }}\n"
+        )
+    };
+    let sandbox = Sandbox::new(&text("agent = true"));
+    sandbox.write("x.iso", "no iso");
+    let _ = sandbox.forge(&["plan"]).exits(0);
+    assert!(!sandbox.path(".forge/ssh").exists());
+    sandbox.write("builds.toml", &text("generate_key = true"));
+    let _ = sandbox.forge(&["plan"]).exits(0);
+    let public = sandbox.read(".forge/ssh/id_ed25519.pub");
+    assert!(public.starts_with("ssh-ed25519 AAAA"), "{public}");
+    let _ = sandbox.forge(&["plan"]).exits(0);
+    assert_eq!(sandbox.read(".forge/ssh/id_ed25519.pub"), public);
+    let mode = std::os::unix::fs::MetadataExt::mode(
+        &std::fs::metadata(sandbox.path(".forge/ssh/id_ed25519")).unwrap(),
+    );
+    assert_eq!(mode & 0o777, 0o600);
+}

@@ -321,3 +321,37 @@ fn vm_verify_fails_when_a_check_does_not_hold() {
         "{all}"
     );
 }
+
+#[test]
+fn vm_a_generated_key_opens_the_guest_that_its_installer_put_it_into() {
+    let sandbox = vm::fork();
+    replace(
+        &sandbox,
+        "kickstart/mini/ks.cfg",
+        "%post\n",
+        "%post\nmkdir -m 700 -p /root/.ssh\necho \"{{ ssh.public_key }}\" >/root/.ssh/authorized_keys\n",
+    );
+    replace(
+        &sandbox,
+        "builds.toml",
+        "password = \"{{ common.ssh_password }}\", timeout",
+        "generate_key = true, timeout",
+    );
+    let _ = sandbox.forge(&["run", "iso-base"]).exits(0);
+    let key = sandbox.read(".forge/ssh/id_ed25519.pub");
+    let _ = sandbox
+        .forge(&[
+            "ssh",
+            "iso-base",
+            "--exec",
+            "cat /root/.ssh/authorized_keys",
+        ])
+        .exits(0)
+        .prints(key.trim());
+    // the guest knows no other key
+    std::fs::remove_dir_all(sandbox.path(".forge/ssh")).unwrap();
+    let _ = sandbox
+        .forge(&["plan", "iso-base"])
+        .exits(0)
+        .prints(".forge/ssh/id_ed25519.pub changed");
+}

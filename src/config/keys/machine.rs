@@ -72,6 +72,11 @@ pub(in crate::config) static SSH: Keys = Keys {
             "A private key: absolute, `~/…`, or relative to the project.",
         ),
         key("agent", Bool, "Ask the agent at SSH_AUTH_SOCK."),
+        key(
+            "generate_key",
+            Bool,
+            "Use the project's own key pair, made when it is first needed; `{{ ssh.public_key }}` is its public half.",
+        ),
         key("port", Int(1, 65_535), "The guest's port."),
         key(
             "timeout",

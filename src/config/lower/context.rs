@@ -18,6 +18,7 @@ use super::stage::Lowering;
 
 pub(super) const RUN: [&str; 3] = ["run.date", "run.id", "run.host"];
 const HTTP: [&str; 2] = ["http.ip", "http.port"];
+const SSH: [&str; 1] = ["ssh.public_key"];
 
 pub(super) fn facts(names: &[&str]) -> TemplateValue {
     let split = |name: &str| {
@@ -85,8 +86,9 @@ impl<'s> Lowering<'s> {
             others, is_stage, ..
         } = &mut site.visible;
         *is_stage = true;
-        others.extend(RUN.map(str::to_owned));
+        others.extend(RUN.iter().chain(&SSH).map(|&name| name.to_owned()));
         let mut more = self.common.clone();
+        more.push(("ssh", facts(&SSH)));
         match decl.kind {
             "iso-base" => {
                 others.extend(HTTP.map(str::to_owned));

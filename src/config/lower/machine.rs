@@ -187,7 +187,7 @@ pub(super) fn ssh(here: &Here<'_>) -> Option<Ssh> {
         site.push(
             Diagnostic::error("missing-key", "`ssh` needs a way to log in")
                 .label(span, "")
-                .help("one of `password`, `key_file`, `agent = true`"),
+                .help("one of `password`, `key_file`, `agent = true`, `generate_key = true`"),
         );
     }
     let port = table.get("port").and_then(|node| site.int(node, 1, 65_535));
@@ -207,20 +207,19 @@ pub(super) fn ssh(here: &Here<'_>) -> Option<Ssh> {
 
 /// A way to log in that is written here replaces all those that are inherited.
 fn login(site: &Site<'_>, table: &Table, old: Option<Login>) -> Login {
-    let written = ["password", "key_file", "agent"]
+    let written = ["password", "key_file", "agent", "generate_key"]
         .iter()
         .any(|key| table.get(key).is_some());
     if !written {
         return old.unwrap_or_default();
     }
     let text = |key: &str| table.get(key).and_then(|node| site.text(node));
+    let flag = |key: &str| table.get(key).and_then(|node| site.bool(node));
     Login {
         password: text("password"),
         key_file: text("key_file"),
-        agent: table
-            .get("agent")
-            .and_then(|node| site.bool(node))
-            .unwrap_or(false),
+        agent: flag("agent").unwrap_or(false),
+        generate_key: flag("generate_key").unwrap_or(false),
     }
 }
 

@@ -343,7 +343,8 @@ impl<'t> Scopes<'t> {
 }
 
 /// Roots of templates that are not scopes.
-pub(super) const RESERVED: &[&str] = &["axis", "project", "stages", "outputs", "run", "http"];
+pub(super) const RESERVED: &[&str] =
+    &["axis", "project", "stages", "outputs", "run", "http", "ssh"];
 
 impl<'t> ScopeDecl<'t> {
     fn new(name: Name, span: Span, table: &'t Table) -> Self {

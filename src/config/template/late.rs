@@ -89,6 +89,7 @@ fn symbol(inner: &str) -> Option<Symbol> {
         ("f", "run.host", None) => plain(Late::Run(RunVar::Host)),
         ("f", "http.ip", None) => plain(Late::HttpIp),
         ("f", "http.port", None) => plain(Late::HttpPort),
+        ("f", "ssh.public_key", None) => plain(Late::SshPublicKey),
         _ => None,
     }
 }

@@ -104,7 +104,7 @@ fn missing_files() {
     6 | ssh = { user = "root" }
       | ^^^
       |
-      = help: one of `password`, `key_file`, `agent = true`
+      = help: one of `password`, `key_file`, `agent = true`, `generate_key = true`
     "#);
 }
 

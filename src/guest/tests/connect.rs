@@ -62,7 +62,7 @@ async fn a_wrong_key_and_a_wrong_password_are_refused_logins() {
     let other = sshd.dir.path().join("other");
     sshd::keygen(&other, "");
     let mut target = sshd.target();
-    target.key_file = Some(other);
+    target.key_files = vec![other];
     target.password = Some(Secret::new("wrong"));
     let cancel = Cancel::new();
     let error = Guest::connect_with(&target, soon(), &cancel, &|_| {}, QUICK)
@@ -88,7 +88,7 @@ async fn passwords_are_taken_directly_and_by_keyboard_interactive() {
         sshd.own_shadow = true;
         sshd.launch();
         let mut target = sshd.target();
-        target.key_file = None;
+        target.key_files.clear();
         target.password = Some(Secret::new(sshd::PASSWORD));
         let guest = connect(&target).await.unwrap();
         assert_eq!(sh(&guest, "echo in").await.stdout, b"in\n");
@@ -109,7 +109,7 @@ async fn a_generated_key_lets_us_in() {
         let key = dir.join("generated");
         crate::sys::fs::write_atomic(&key, pair.private.reveal().as_bytes()).unwrap();
         std::fs::write(dir.join("authorized"), format!("{}\n", pair.public)).unwrap();
-        target.key_file = Some(key);
+        target.key_files = vec![key];
         let guest = connect(&target).await.unwrap();
         assert_eq!(sh(&guest, "echo in").await.stdout, b"in\n");
     }
@@ -167,7 +167,7 @@ async fn by_agent() {
         addr: std::env::var("FORGE_TEST_ADDR").unwrap().parse().unwrap(),
         user: sshd::user(),
         password: None,
-        key_file: None,
+        key_files: Vec::new(),
         agent: true,
     };
     let cancel = Cancel::new();
@@ -179,7 +179,7 @@ async fn by_agent() {
 async fn a_login_without_any_proof_says_what_the_server_takes() {
     let sshd = Sshd::start_with("PasswordAuthentication no\nKbdInteractiveAuthentication no");
     let mut target = sshd.target();
-    target.key_file = None;
+    target.key_files.clear();
     target.password = Some(Secret::new("useless"));
     let error = Guest::connect_with(&target, soon(), &Cancel::new(), &|_| {}, QUICK).await;
     let text = error.unwrap_err().to_string();
@@ -202,7 +202,7 @@ async fn unusable_keys_are_told_at_once() {
         (missing, "No such file"),
     ] {
         let mut target = sshd.target();
-        target.key_file = Some(key);
+        target.key_files = vec![key];
         let error = connect(&target).await.unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
         assert!(error.help().unwrap().contains("ssh-add"));

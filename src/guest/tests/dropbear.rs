@@ -53,7 +53,7 @@ impl Dropbear {
             addr,
             user: sshd::user(),
             password: None,
-            key_file: Some(path.join("user")),
+            key_files: vec![path.join("user")],
             agent: false,
         };
         Some(Self { dir, target, child })
@@ -115,7 +115,7 @@ async fn dropbear_takes_a_password() {
         return;
     };
     let mut target = dropbear.target.clone();
-    target.key_file = None;
+    target.key_files.clear();
     target.password = Some(Secret::new(sshd::PASSWORD));
     let guest = connect(&target).await.unwrap();
     assert_eq!(sh(&guest, "echo in").await.stdout, b"in\n");

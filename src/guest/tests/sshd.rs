@@ -113,7 +113,7 @@ impl Sshd {
             addr: self.addr,
             user: user(),
             password: None,
-            key_file: Some(self.dir.path().join("user")),
+            key_files: vec![self.dir.path().join("user")],
             agent: false,
         }
     }

@@ -128,6 +128,8 @@ impl Sheet<'_> {
             timeout: _,
         } = ssh;
         self.text("ssh user", user);
+        // a new key does not open the guests that were given the old one
+        self.files(inputs::of_login(login));
         // how the account is proved and where it is reached does not change what is done as it; a wrong one fails
         if purpose == Purpose::Work {
             return;
@@ -136,10 +138,14 @@ impl Sheet<'_> {
             password,
             key_file,
             agent,
+            generate_key,
         } = login;
         self.optional("ssh password", password.as_ref());
         self.optional("ssh key file", key_file.as_ref());
         self.flag("ssh agent", *agent);
+        if *generate_key {
+            self.add("ssh generated key", "yes");
+        }
         self.add("ssh port", port.to_string());
     }
 

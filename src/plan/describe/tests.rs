@@ -249,6 +249,7 @@ fn a_verify() {
         k.ssh.login.password = None => "ssh password is gone",
         k.ssh.login.key_file = None => "ssh key file is gone",
         k.ssh.login.agent = true => "ssh agent no → yes",
+        k.ssh.login.generate_key = true => "new input .forge/ssh/id_ed25519.pub; new ssh generated key: yes",
         k.ssh.port = 2222 => "ssh port 22 → 2222",
         k.ssh.timeout = Duration::from_secs(1) => "",
         k.retry_timeout = None => "",
