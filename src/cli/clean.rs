@@ -123,6 +123,7 @@ struct Cleaner<'a> {
 impl Cleaner<'_> {
     fn stage(&mut self, key: &StageKey, age: Option<Duration>) -> Result<(), CliError> {
         let Some(last) = self.db.last(key) else {
+            self.checkpoints(key)?;
             return self.kept_machine(key);
         };
         if age.is_some_and(|age| made_within(last.started, age)) {
@@ -152,7 +153,20 @@ impl Cleaner<'_> {
                     .flat_map(|record| record.artifact.digests()),
             );
         }
+        self.checkpoints(key)?;
         self.kept_machine(key)
+    }
+
+    /// What the stage could have gone on from.
+    fn checkpoints(&mut self, key: &StageKey) -> Result<(), CliError> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let dropped = self.db.forget_checkpoints(key);
+        for checkpoint in dropped.map_err(|e| store_error(&e))? {
+            self.forgotten.extend(checkpoint.digests());
+        }
+        Ok(())
     }
 
     fn kept_machine(&mut self, key: &StageKey) -> Result<(), CliError> {

@@ -13,7 +13,7 @@ use super::{
     Demand, Event, Limits, Outcome, Output, Redact, RunSummary, Schedule, Sink, StageFailure,
 };
 use crate::model::{Artifact, Name, Project, Stage, StageKey};
-use crate::plan::Facts;
+use crate::plan::{Facts, Ingredients};
 use crate::store::{Db, Store};
 use crate::sys::Cancel;
 
@@ -38,6 +38,10 @@ pub struct StageContext {
     pub stage: Arc<Stage>,
     /// The artifacts of all that it needs.
     pub upstream: BTreeMap<StageKey, Arc<Artifact>>,
+    /// What it is made from.
+    pub ingredients: Arc<Ingredients>,
+    /// Nothing that an earlier attempt has left may be gone on from.
+    pub from_scratch: bool,
     /// Its voice.
     pub output: Output,
     /// Asked to stop.

@@ -67,7 +67,7 @@ pub(super) async fn settle(
         Decision::Stale(reasons) => reasons,
     };
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    attempts(&shared, &stage, upstream, ingredients, reasons).await
+    attempts(&shared, &stage, upstream, Arc::new(ingredients), reasons).await
 }
 
 fn fail_early(message: String) -> Settled {
@@ -84,7 +84,7 @@ async fn attempts(
     shared: &Shared,
     stage: &Arc<Stage>,
     upstream: BTreeMap<StageKey, Arc<Artifact>>,
-    ingredients: plan::Ingredients,
+    ingredients: Arc<plan::Ingredients>,
     reasons: Vec<String>,
 ) -> Settled {
     let log = shared
@@ -112,7 +112,7 @@ async fn attempts(
                 return fail_early(format!("cannot write the log {}: {error}", log.display()));
             }
         };
-        let result = attempt_once(shared, stage, &upstream, &output).await;
+        let result = attempt_once(shared, stage, &upstream, &ingredients, &output).await;
         output.flush();
         let elapsed = started.elapsed();
         let failure = match result {
@@ -181,6 +181,7 @@ async fn attempt_once(
     shared: &Shared,
     stage: &Arc<Stage>,
     upstream: &BTreeMap<StageKey, Arc<Artifact>>,
+    ingredients: &Arc<plan::Ingredients>,
     output: &Output,
 ) -> Result<Artifact, ExecError> {
     // its own token: a timeout stops this attempt and its clean-up still runs
@@ -188,6 +189,8 @@ async fn attempt_once(
     let context = StageContext {
         stage: Arc::clone(stage),
         upstream: upstream.clone(),
+        ingredients: Arc::clone(ingredients),
+        from_scratch: shared.request.forced.contains(&stage.key.name),
         output: output.clone(),
         cancel: cancel.clone(),
     };

@@ -27,8 +27,9 @@ pub use quantity::{Duration, QuantityError, Size};
 pub use redact::{MASK, Redactor};
 pub use secret::Secret;
 pub use stage::{
-    Boot, CheckSource, Clone, Command, CommandLine, Export, Input, IsoBase, IsoSource, Kickstart,
-    Login, MediaFile, MediaVia, Origin, PROJECT_KEY, PROJECT_PUBLIC_KEY, PackOva, Property,
-    Provision, Shell, ShellSource, Ssh, Stage, StageKind, Step, StepAction, Verify,
+    Boot, CheckSource, Checkpointing, Clone, Command, CommandLine, Export, Input, IsoBase,
+    IsoSource, Kickstart, Login, MediaFile, MediaVia, Origin, PROJECT_KEY, PROJECT_PUBLIC_KEY,
+    PackOva, Property, Provision, Shell, ShellSource, Ssh, Stage, StageKind, Step, StepAction,
+    Verify,
 };
 pub use text::{Late, Part, RunVar, Text, UnresolvedError};

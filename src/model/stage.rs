@@ -276,6 +276,36 @@ pub struct Provision {
     pub steps: Vec<Step>,
     /// The command that turns it off; none: the power button.
     pub shutdown: Option<Text>,
+    /// When the running machine is kept between steps.
+    pub checkpoint: Checkpointing,
+}
+
+/// When a running machine is kept so that a later run can go on from there.
+#[derive(std::clone::Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checkpointing {
+    /// Where doing again what came before would take clearly longer than keeping it.
+    #[default]
+    Auto,
+    /// Before the first step and after every one.
+    Always,
+    /// Not at all.
+    Never,
+}
+
+impl Checkpointing {
+    /// The words that users write.
+    pub const WORDS: &'static [&'static str] = &["auto", "always", "never"];
+
+    /// What `word` names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "auto" => Self::Auto,
+            "always" => Self::Always,
+            "never" => Self::Never,
+            _ => return None,
+        })
+    }
 }
 
 /// A step of `provision`.

@@ -244,6 +244,7 @@ pub(super) fn provision() -> Stage {
             step(StepAction::Check(checks("checks.yaml"))),
         ],
         shutdown: Some("poweroff".into()),
+        checkpoint: crate::model::Checkpointing::Auto,
     };
     after("clone", "provision", StageKind::Provision(kind))
 }

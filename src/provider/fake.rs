@@ -209,10 +209,7 @@ impl Machine for FakeMachine {
             let path = self.work.join(format!("disk{number}.qcow2"));
             let bytes: &[u8] = if number == 0 { &content } else { b"" };
             std::fs::write(&path, bytes).unwrap();
-            DiskFile {
-                path,
-                size: Size::from_bytes(bytes.len() as u64),
-            }
+            DiskFile { layers: vec![path] }
         });
         Ok(AtRest {
             disks: disks.collect(),
@@ -244,6 +241,7 @@ mod tests {
             cds: Vec::new(),
             floppy: None,
             ssh_port: 22,
+            memory: None,
             work: work.to_owned(),
         }
     }
@@ -280,7 +278,7 @@ mod tests {
         ));
         assert_eq!(fake.state().running, 1);
         let rest = machine.finish().await.unwrap();
-        assert_eq!(std::fs::read(&rest.disks[0].path).unwrap(), b"disk");
+        assert_eq!(std::fs::read(&rest.disks[0].layers[0]).unwrap(), b"disk");
         assert_eq!(fake.state().typed, ["a<enter>"]);
         let state = fake.state();
         assert_eq!((state.running, state.launched.len()), (0, 1));

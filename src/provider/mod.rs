@@ -89,6 +89,8 @@ pub struct LaunchSpec {
     pub floppy: Option<PathBuf>,
     /// The guest's SSH port.
     pub ssh_port: u16,
+    /// The memory of a [`Checkpoint`] to go on from, instead of booting; the disks are the layers of that checkpoint.
+    pub memory: Option<PathBuf>,
     /// An empty directory for the machine's files; the caller removes it (it stands in the journal).
     pub work: PathBuf,
 }
@@ -102,13 +104,21 @@ pub struct Screen {
     pub fingerprint: u64,
 }
 
-/// A disk of a machine at rest.
+/// A disk of a machine at rest, or of one that stands at a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskFile {
-    /// The top layer (qcow2), in the machine's work directory.
-    pub path: PathBuf,
-    /// The size of that file.
-    pub size: Size,
+    /// What was written since the machine was started, or since the checkpoint before: layers (qcow2) in the machine's
+    /// work directory, the lowest first. Nothing writes to them any more; they may be moved while the machine runs.
+    pub layers: Vec<PathBuf>,
+}
+
+/// A running machine as it stood at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its disks and firmware variables.
+    pub at_rest: AtRest,
+    /// Its memory and devices, a file in the machine's work directory.
+    pub memory: PathBuf,
 }
 
 /// What is left of a machine that has been turned off.
@@ -145,6 +155,13 @@ pub trait Provider: Send + Sync {
         journal: Arc<Journal>,
         cancel: Cancel,
     ) -> Result<Box<dyn Machine>, ProviderError>;
+
+    /// What must be the same for such a machine's checkpoint to be gone on from: the hypervisor's version, the processor,
+    /// the devices. `None`: such a machine has no checkpoints while it runs.
+    async fn checkpoint_identity(&self, hardware: &Hardware) -> Option<String> {
+        let _ = hardware;
+        None
+    }
 
     /// A line for people about how machines run here: `qemu 7.2.22, tcg (kvm: /dev/kvm opens but the probe guest hangs)`.
     async fn describe(&self) -> String;
@@ -184,6 +201,14 @@ pub trait Machine: Send + Sync {
     /// several resets.
     fn resets(&self) -> Option<u64> {
         None
+    }
+
+    /// Stops the machine for a moment and hands out its state; it runs on afterwards, also when this fails. Only for
+    /// machines that have a [`Provider::checkpoint_identity`].
+    async fn checkpoint(&mut self) -> Result<Checkpoint, ProviderError> {
+        Err(ProviderError::Failed(
+            "this provider has no checkpoints of running machines".to_owned(),
+        ))
     }
 
     /// Turns it off hard if it is on, and hands out its files.

@@ -96,6 +96,7 @@ async fn power_on(
         cds,
         floppy: media.floppy.take(),
         ssh_port: kind.ssh.port,
+        memory: None,
     };
     Ok((Session::launch(host, context, start).await?, media))
 }

@@ -50,6 +50,8 @@ pub(crate) struct Start<'a> {
     pub cds: Vec<PathBuf>,
     pub floppy: Option<Vec<u8>>,
     pub ssh_port: u16,
+    /// A checkpoint's memory to go on from.
+    pub memory: Option<PathBuf>,
 }
 
 impl<'a> Start<'a> {
@@ -84,6 +86,7 @@ impl<'a> Start<'a> {
             cds: Vec::new(),
             floppy: None,
             ssh_port: ssh.port,
+            memory: None,
         })
     }
 }
@@ -96,7 +99,10 @@ impl Session {
         start: Start<'_>,
     ) -> Result<Self, ExecError> {
         let output = &context.output;
-        output.step("starting the machine");
+        output.step(match start.memory {
+            Some(_) => "resuming the machine",
+            None => "starting the machine",
+        });
         if let Some(error) = start
             .provider
             .preflight(&start.hardware)
@@ -135,6 +141,7 @@ impl Session {
             cds: start.cds,
             floppy,
             ssh_port: start.ssh_port,
+            memory: start.memory,
             work,
         };
         let launched = start
@@ -296,6 +303,23 @@ impl Session {
         keep(host, &at_rest, below)
     }
 
+    /// Puts the running machine's state into the store: new layers over `below`, and its memory. It runs on.
+    pub(crate) async fn checkpoint(
+        &mut self,
+        host: &Host,
+        below: &MachineState,
+    ) -> Result<(MachineState, model::Digest), ExecError> {
+        let taken = self.machine()?.checkpoint().await?;
+        let parts = keep(host, &taken.at_rest, Some(below))?;
+        let memory = host.store.put_file(&taken.memory, Put::Move)?.digest;
+        let state = MachineState {
+            disks: parts.disks,
+            nvram: parts.nvram.or(below.nvram),
+            ..below.clone()
+        };
+        Ok((state, memory))
+    }
+
     /// The stage has failed: keeps the machine's disks if the run was asked to.
     pub(crate) async fn abandon(
         mut self,
@@ -359,7 +383,9 @@ fn keep(
             .and_then(|state| state.disks.get(index))
             .map(|d| d.layers.clone())
             .unwrap_or_default();
-        layers.push(put(&disk.path)?.digest);
+        for layer in &disk.layers {
+            layers.push(put(layer)?.digest);
+        }
         disks.push(DiskState { layers });
     }
     let nvram = at_rest

@@ -2,41 +2,38 @@
 
 use std::time::Duration;
 
+use super::checkpoints::{self, Keeper};
 use super::machine::{self, Session, Start};
 use super::resolve::Resolver;
 use super::{Host, step, upstream_machine};
 use crate::engine::{ExecError, StageContext};
 use crate::guest::{Exec, Guest};
-use crate::model::{Artifact, MachineState, Provision};
+use crate::model::{Artifact, MachineState, Provision, Ssh};
+use crate::store::StepCheckpoint;
 use crate::sys::Cancel;
+
+/// How long a guest that goes on from a checkpoint may take to be logged in to: it runs already.
+const RESUMED: crate::model::Duration = crate::model::Duration::from_secs(90);
 
 pub(super) async fn execute(
     host: &Host,
     context: &StageContext,
     kind: &Provision,
 ) -> Result<Artifact, ExecError> {
-    let below = upstream_machine(context)?.clone();
+    let below = upstream_machine(context)?;
     let resolver = Resolver::new(host, context);
-    let start = Start::over(host, &below, &kind.hardware, &kind.ssh)?;
-    let mut session = Session::launch(host, context, start).await?;
-    let ssh = &kind.ssh;
-    let mut watch = |_: Duration| None;
-    let login = session
-        .login(
-            async |address| machine::target(&resolver, host, ssh, address),
-            ssh.timeout,
-            &mut watch,
-        )
-        .await;
-    let guest = match login {
-        Ok(guest) => guest,
-        Err(error) => {
-            return Err(session
-                .abandon(host, &context.stage.key, &below, error)
-                .await);
-        }
+    let mut keeper = Keeper::new(host, context, kind, &below.provider).await?;
+    let begun = match resumed(host, context, kind, &mut keeper).await? {
+        Some(begun) => begun,
+        None => booted(host, context, kind, below, &mut keeper).await?,
     };
-    for (index, step) in kind.steps.iter().enumerate() {
+    let Begun {
+        mut session,
+        guest,
+        state: mut below,
+        done,
+    } = begun;
+    for (index, step) in kind.steps.iter().enumerate().skip(done) {
         context.output.step(format!(
             "[{}/{}] {}",
             index + 1,
@@ -52,6 +49,7 @@ pub(super) async fn execute(
                 .abandon(host, &context.stage.key, &below, error)
                 .await);
         }
+        keeper.keep(&mut session, index + 1, &mut below).await?;
     }
     let shutdown = kind
         .shutdown
@@ -71,6 +69,107 @@ pub(super) async fn execute(
         machine: Some(machine),
         ..Artifact::default()
     })
+}
+
+/// A machine that steps can be run in.
+struct Begun {
+    session: Session,
+    guest: Guest,
+    /// What its disks are laid over.
+    state: MachineState,
+    /// How many steps it has behind it.
+    done: usize,
+}
+
+/// Starts the machine from its disks.
+async fn booted(
+    host: &Host,
+    context: &StageContext,
+    kind: &Provision,
+    below: &MachineState,
+    keeper: &mut Keeper<'_>,
+) -> Result<Begun, ExecError> {
+    keeper.restart_clock();
+    let start = Start::over(host, below, &kind.hardware, &kind.ssh)?;
+    let mut session = Session::launch(host, context, start).await?;
+    let guest = match login(&mut session, host, context, &kind.ssh, kind.ssh.timeout).await {
+        Ok(guest) => guest,
+        Err(error) => {
+            return Err(session
+                .abandon(host, &context.stage.key, below, error)
+                .await);
+        }
+    };
+    let mut state = below.clone();
+    keeper.keep(&mut session, 0, &mut state).await?;
+    Ok(Begun {
+        session,
+        guest,
+        state,
+        done: 0,
+    })
+}
+
+/// Goes on from the newest checkpoint, if there is one that works.
+async fn resumed(
+    host: &Host,
+    context: &StageContext,
+    kind: &Provision,
+    keeper: &mut Keeper<'_>,
+) -> Result<Option<Begun>, ExecError> {
+    let Some(checkpoint) = keeper.newest() else {
+        return Ok(None);
+    };
+    match resume(host, context, kind, &checkpoint).await {
+        Ok(begun) => {
+            let (done, all) = (checkpoint.step, kind.steps.len());
+            let output = &context.output;
+            output.line(&format!(
+                "{done} of {all} steps are as they were, going on from there"
+            ));
+            keeper.restart_clock();
+            Ok(Some(begun))
+        }
+        Err(ExecError::Cancelled) => Err(ExecError::Cancelled),
+        Err(error) => {
+            keeper.forget(&checkpoint, &error);
+            Ok(None)
+        }
+    }
+}
+
+async fn resume(
+    host: &Host,
+    context: &StageContext,
+    kind: &Provision,
+    checkpoint: &StepCheckpoint,
+) -> Result<Begun, ExecError> {
+    let state = checkpoint.machine.clone();
+    let mut start = Start::over(host, &state, &kind.hardware, &kind.ssh)?;
+    start.memory = Some(host.store.path(&checkpoint.memory));
+    let mut session = Session::launch(host, context, start).await?;
+    let timeout = kind.ssh.timeout.min(RESUMED);
+    let guest = login(&mut session, host, context, &kind.ssh, timeout).await?;
+    checkpoints::wake(&guest, context).await?;
+    Ok(Begun {
+        session,
+        guest,
+        state,
+        done: checkpoint.step,
+    })
+}
+
+async fn login(
+    session: &mut Session,
+    host: &Host,
+    context: &StageContext,
+    ssh: &Ssh,
+    timeout: crate::model::Duration,
+) -> Result<Guest, ExecError> {
+    let resolver = Resolver::new(host, context);
+    let target = async |address| machine::target(&resolver, host, ssh, address);
+    let mut watch = |_: Duration| None;
+    session.login(target, timeout, &mut watch).await
 }
 
 /// Has the guest write its disks, so that what is kept is what it had. A guest that cannot is kept as it is.

@@ -137,6 +137,7 @@ fn start<'h>(
         cds: Vec::new(),
         floppy: None,
         ssh_port: kind.ssh.port,
+        memory: None,
     })
 }
 

@@ -71,6 +71,8 @@ pub async fn visit(
     let context = StageContext {
         stage: Arc::clone(&stage),
         upstream: Default::default(),
+        ingredients: Arc::default(),
+        from_scratch: false,
         output,
         cancel,
     };

@@ -45,7 +45,10 @@ mod verify;
 mod tests;
 
 pub use content::FileDigest;
-pub use db::{Db, NewRun, RunEntry, RunOutcome, RunStage, StageOutcome, StatCache, StoredRecords};
+pub use db::{
+    Db, NewRun, RunEntry, RunOutcome, RunStage, StageOutcome, StatCache, StepCheckpoint,
+    StoredRecords,
+};
 pub use error::StoreError;
 pub use gc::{GcReport, keep_set};
 pub use objects::{ObjectState, ObjectSummary, Place, Store};

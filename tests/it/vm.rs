@@ -355,3 +355,69 @@ fn vm_a_generated_key_opens_the_guest_that_its_installer_put_it_into() {
         .exits(0)
         .prints(".forge/ssh/id_ed25519.pub changed");
 }
+
+/// A stage of two steps, of which the second one is told apart by `word`.
+fn layered(word: &str) -> String {
+    format!(
+        r#"
+[stages.layered]
+kind = "provision"
+from = "clone"
+checkpoint = "always"
+[[stages.layered.steps]]
+shell = {{ inline = "echo one >> /root/trace; date -s @86400" }}
+[[stages.layered.steps]]
+shell = {{ inline = "echo {word}; cat /root/trace; echo clock $(date +%s)" }}
+"#
+    )
+}
+
+#[test]
+fn vm_only_the_changed_step_is_done_again_in_the_machine_as_it_was() {
+    let sandbox = vm::fork();
+    let text = sandbox.read("builds.toml");
+    let build = |word: &str, more: &[&str]| {
+        sandbox.write("builds.toml", &format!("{text}{}", layered(word)));
+        let arguments = [&["run", "layered", "--output", "plain"], more].concat();
+        let output = sandbox.forge(&arguments).exits(0);
+        let clock = regex::Regex::new(r"clock (\d+)").unwrap();
+        let clock: u64 = clock.captures(&output.stdout).unwrap()[1].parse().unwrap();
+        let traces = output.stdout.matches("| one\n").count();
+        (output, clock, traces)
+    };
+    let begun = std::time::SystemTime::now();
+    let (_, clock, traces) = build("first", &[]);
+    assert!(
+        clock < 100_000 && traces == 1,
+        "the first step set the clock back"
+    );
+
+    let (output, clock, traces) = build("second", &[]);
+    let _ = output.prints("1 of 2 steps are as they were");
+    assert_eq!(traces, 1, "the first step was not done again");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let off = now.unwrap().as_secs().abs_diff(clock);
+    assert!(off < 60, "the resumed guest's clock is {off}s off");
+
+    // what cannot be read only counts as missing
+    let objects = walkdir::WalkDir::new(sandbox.cache().join("objects"));
+    for file in objects.into_iter().map(Result::unwrap) {
+        let path = file.path();
+        let magic = [0x28, 0xb5, 0x2f, 0xfd];
+        let is_new = || file.metadata().unwrap().modified().unwrap() > begun;
+        if path.is_file() && std::fs::read(path).unwrap().starts_with(&magic) && is_new() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    let (output, _, traces) = build("third", &[]);
+    assert!(!output.stdout.contains("as they were"), "{}", output.stdout);
+    assert_eq!(traces, 1, "started from the disks");
+    let (output, ..) = build("third", &["--force", "layered"]);
+    assert!(!output.stdout.contains("as they were"), "{}", output.stdout);
+
+    let (output, ..) = build("fourth", &[]);
+    let _ = output.prints("1 of 2 steps are as they were");
+    let _ = sandbox.forge(&["clean", "layered"]).exits(0);
+    let (output, ..) = build("fifth", &[]);
+    assert!(!output.stdout.contains("as they were"), "{}", output.stdout);
+}

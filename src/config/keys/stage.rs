@@ -7,7 +7,7 @@ use crate::config::shape::Shape::{
     self, Any, Bool, Duration, Either, Int, List, Map, OneOrMany, Text, Word,
 };
 use crate::config::shape::{Key, Keys};
-use crate::model::StageKind;
+use crate::model::{Checkpointing, StageKind};
 
 static STEP_SHAPE: Shape = Shape::Keys(&STEP);
 static PROPERTY_SHAPE: Shape = Either(&Text, &PROPERTY_TABLE);
@@ -204,6 +204,11 @@ const PROVISION: &[Key] = &[
         "shutdown",
         Text,
         "The command that turns it off; none: that of `from`.",
+    ),
+    key(
+        "checkpoint",
+        Word(Checkpointing::WORDS),
+        "When the running machine is kept between steps, so that a later run goes on from there.",
     ),
 ];
 

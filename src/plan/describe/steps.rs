@@ -51,6 +51,8 @@ impl Sheet<'_> {
             ssh,
             steps,
             shutdown,
+            // how often one saves does not change what is made
+            checkpoint: _,
         } = provision;
         self.hardware(hardware);
         self.ssh(ssh, Purpose::Work);

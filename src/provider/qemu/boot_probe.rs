@@ -112,6 +112,7 @@ async fn probe(
         cds: Vec::new(),
         floppy: None,
         ssh_port: 22,
+        memory: None,
         work: dir.path().to_owned(),
     };
     let mut machine = start(qemu, &spec, &Arc::new(journal), Cancel::new()).await?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::firmware::Flash;
 use super::img;
-use crate::model::{Controller, Firmware, Hardware, NicAdapter};
+use crate::model::{Controller, Firmware, Hardware, NicAdapter, Size};
 use crate::provider::ProviderError;
 
 /// Boot order while a CD is in: CDs first, then disks. [`once_booted`] turns it round for the boots after the first.
@@ -23,6 +23,7 @@ const WORLD_WIDE_NAME: u64 = 0x5000_c500_15ea_7100;
 /// A disk's content: the writable top layer above what it is laid over.
 #[derive(Clone, Debug)]
 pub(super) struct DiskChain {
+    pub(super) size: Size,
     pub(super) top: PathBuf,
     pub(super) below: Value,
 }
@@ -41,6 +42,8 @@ pub(super) struct Invocation<'a> {
     pub(super) cpu: &'a str,
     pub(super) control: &'a Path,
     pub(super) serial: &'a Path,
+    /// It waits for its memory instead of booting.
+    pub(super) incoming: bool,
 }
 
 /// The QEMU devices that `hardware` needs.
@@ -188,6 +191,9 @@ impl Line {
         self.add("-device", "virtio-rng-pci");
         // the control connection is made and the forwarding set up before the guest's first instruction
         self.0.push("-S".into());
+        if machine.incoming {
+            self.add("-incoming", "defer");
+        }
         Ok(())
     }
 
@@ -203,7 +209,10 @@ impl Line {
             }
         }
         for (number, (disk, chain)) in disks.iter().zip(machine.disks).enumerate() {
-            self.add_json("-blockdev", &writable(number, chain)?);
+            self.add_json(
+                "-blockdev",
+                &writable(&format!("disk{number}"), &chain.top, &chain.below)?,
+            );
             // its place among those at the same controller
             let place = disks[..number]
                 .iter()
@@ -277,22 +286,22 @@ impl Line {
     }
 }
 
-/// A disk's block device. Writes are not flushed to the host's disk (a build that dies is thrown away); what the guest
+/// A disk's block node: the layer `top` over `below`. Writes are not flushed to the host's disk (a build that dies is thrown away); what the guest
 /// discards or zeroes takes no room.
-fn writable(number: usize, chain: &DiskChain) -> Result<Value, ProviderError> {
+pub(super) fn writable(node: &str, top: &Path, below: &Value) -> Result<Value, ProviderError> {
     Ok(json!({
         "driver": "qcow2",
-        "node-name": format!("disk{number}"),
+        "node-name": node,
         "cache": { "direct": false, "no-flush": true },
         "discard": "unmap",
         "detect-zeroes": "unmap",
         "file": {
             "driver": "file",
-            "filename": img::utf8(&chain.top)?,
+            "filename": img::utf8(top)?,
             "cache": { "direct": false, "no-flush": true },
             "discard": "unmap",
         },
-        "backing": chain.below,
+        "backing": below,
     }))
 }
 

@@ -8,16 +8,27 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::img::Img;
+use super::live;
 use super::qmp::{Qmp, QmpError};
 use super::screen::{self, Cells};
 use super::typing::{self, Console};
 use crate::model::{Duration, Keys, Size};
-use crate::provider::{AtRest, DiskFile, Machine, ProviderError, Screen, Typing};
+use crate::provider::{AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing};
 use crate::sys::{Cancel, Guard, process};
 
 /// How long QEMU may take to write back what it holds and end. Some never do: one whose guest writes to its UEFI
 /// variables at that moment waits for itself (a processor's thread holds the lock that the write's end needs).
 const QUIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A disk of a running machine.
+pub(super) struct Drive {
+    /// Its size as the guest sees it.
+    pub(super) size: Size,
+    /// The name of the block node that is written to.
+    pub(super) node: String,
+    /// The layers that have not been handed out, the lowest first; the last one is written to.
+    pub(super) layers: Vec<PathBuf>,
+}
 
 /// A machine under QEMU.
 pub(super) struct QemuMachine {
@@ -27,7 +38,11 @@ pub(super) struct QemuMachine {
     /// Marks its helpers.
     pub(super) run_id: String,
     pub(super) serial: PathBuf,
-    pub(super) disks: Vec<PathBuf>,
+    pub(super) disks: Vec<Drive>,
+    /// The path of the control socket; others of the machine stand beside it.
+    pub(super) control: PathBuf,
+    /// How many checkpoints have been begun.
+    pub(super) checkpoints: usize,
     pub(super) nvram: Option<PathBuf>,
     pub(super) ssh: Option<SocketAddr>,
     pub(super) cancel: Cancel,
@@ -105,8 +120,8 @@ impl QemuMachine {
     /// nothing leads to is given back. Disks that are worse off are an error.
     async fn mend_disks(&self) -> Result<(), ProviderError> {
         let img = Img::locate(&self.run_id)?;
-        for disk in &self.disks {
-            img.mend(disk).await?;
+        for layer in self.disks.iter().flat_map(|disk| &disk.layers) {
+            img.mend(layer).await?;
         }
         Ok(())
     }
@@ -240,23 +255,20 @@ impl Machine for QemuMachine {
         Some(self.qmp.seen().resets)
     }
 
+    async fn checkpoint(&mut self) -> Result<Checkpoint, ProviderError> {
+        live::checkpoint(self).await
+    }
+
     async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
         match self.quit().await? {
             Some(status) => self.ended(status)?,
             None => self.mend_disks().await?,
         }
-        let disks = self.disks.iter().map(|path| {
-            let size = std::fs::metadata(path).map_err(|source| ProviderError::Io {
-                path: path.clone(),
-                source,
-            })?;
-            Ok(DiskFile {
-                path: path.clone(),
-                size: Size::from_bytes(size.len()),
-            })
+        let disks = self.disks.iter().map(|disk| DiskFile {
+            layers: disk.layers.clone(),
         });
         Ok(AtRest {
-            disks: disks.collect::<Result<_, ProviderError>>()?,
+            disks: disks.collect(),
             nvram: self.nvram.clone(),
         })
     }

@@ -10,6 +10,7 @@ mod echo;
 mod firmware;
 pub mod img;
 mod keyboard;
+mod live;
 mod machine;
 mod preflight;
 mod qmp;
@@ -30,7 +31,7 @@ use tokio::sync::OnceCell;
 use self::devices::{DiskChain, Invocation};
 use self::firmware::Flash;
 use self::img::Img;
-use self::machine::QemuMachine;
+use self::machine::{Drive, QemuMachine};
 use self::qmp::{Qmp, QmpError};
 pub use self::settings::{Accelerator, Settings, SettingsError};
 use super::{DiskSource, LaunchSpec, Machine, Provider, ProviderError};
@@ -154,6 +155,10 @@ impl Provider for Qemu {
         Ok(Box::new(machine))
     }
 
+    async fn checkpoint_identity(&self, hardware: &Hardware) -> Option<String> {
+        live::identity(self, hardware).await
+    }
+
     async fn describe(&self) -> String {
         let version = match self.version().await {
             Ok(version) => version,
@@ -192,6 +197,7 @@ async fn start(
         cpu: qemu.cpu(&choice.accelerator),
         control: &control,
         serial: &serial,
+        incoming: spec.memory.is_some(),
     })?;
     let log = log_path(&spec.work);
     let output = std::fs::File::create(&log).map_err(|e| io_error(&log, e))?;
@@ -207,7 +213,9 @@ async fn start(
         work: spec.work.clone(),
         run_id: journal.run_id().to_owned(),
         serial,
-        disks: disks.into_iter().map(|disk| disk.top).collect(),
+        disks: drives(disks),
+        control,
+        checkpoints: 0,
         nvram: flash.map(|flash| flash.vars),
         ssh: None,
         cancel,
@@ -217,10 +225,24 @@ async fn start(
         Ok(ssh) => machine.ssh = ssh,
         Err(error) => return Err(machine.explain(error).await),
     }
+    match &spec.memory {
+        Some(memory) => live::resume(&mut machine, memory).await?,
+        None => machine.command("cont", Value::Null).await.map(drop)?,
+    }
     Ok(machine)
 }
 
-/// Sets up what can only be set in a running QEMU, and lets the guest go.
+fn drives(disks: Vec<DiskChain>) -> Vec<Drive> {
+    let drives = disks.into_iter().enumerate();
+    let drives = drives.map(|(number, disk)| Drive {
+        size: disk.size,
+        node: format!("disk{number}"),
+        layers: vec![disk.top],
+    });
+    drives.collect()
+}
+
+/// Sets up what can only be set in a running QEMU, before the guest runs.
 async fn prepare(qmp: &Qmp, spec: &LaunchSpec) -> Result<Option<SocketAddr>, QmpError> {
     let mut ssh = None;
     if !spec.hardware.nics.is_empty() {
@@ -242,7 +264,6 @@ async fn prepare(qmp: &Qmp, spec: &LaunchSpec) -> Result<Option<SocketAddr>, Qmp
         });
         qmp.execute("qom-set", arguments).await?;
     }
-    qmp.execute("cont", Value::Null).await?;
     Ok(ssh)
 }
 
@@ -290,7 +311,7 @@ async fn make_disks(spec: &LaunchSpec, run_id: &str) -> Result<Vec<DiskChain>, P
             }
         };
         img.create(&top, size, backing).await?;
-        chains.push(DiskChain { top, below });
+        chains.push(DiskChain { size, top, below });
     }
     Ok(chains)
 }

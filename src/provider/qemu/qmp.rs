@@ -36,6 +36,10 @@ pub(super) struct Seen {
     pub(super) shutdown: Option<String>,
     /// How often the guest has been reset.
     pub(super) resets: u64,
+    /// How far a migration (memory going to a file, or coming from one) is: `active`, `completed`, `failed`, …
+    pub(super) migration: Option<String>,
+    /// How many have ended, well or not.
+    pub(super) migrations: u64,
     /// The socket has been closed.
     pub(super) closed: bool,
 }
@@ -183,6 +187,14 @@ fn take_event(event: &str, data: &Value, seen: &watch::Sender<Seen>) {
             seen.shutdown = Some(data["reason"].as_str().unwrap_or("unknown").to_owned());
         }),
         "RESET" => seen.send_modify(|seen| seen.resets += 1),
+        "MIGRATION" => {
+            let status = data["status"].as_str();
+            let ended = matches!(status, Some("completed" | "failed" | "cancelled"));
+            seen.send_modify(|seen| {
+                seen.migration = status.map(str::to_owned);
+                seen.migrations += u64::from(ended);
+            });
+        }
         _ => {}
     }
 }

@@ -56,6 +56,7 @@ impl Bench {
             cds: Vec::new(),
             floppy: None,
             ssh_port: 22,
+            memory: None,
             work,
         }
     }
@@ -94,7 +95,7 @@ async fn vm_a_machine_without_a_system_says_so_and_hands_out_its_disk() {
     assert!(machine.is_on());
     let rest = machine.finish().await.unwrap();
     assert_eq!(rest.disks.len(), 1);
-    assert!(rest.disks[0].path.is_file() && rest.nvram.is_none());
+    assert!(rest.disks[0].layers[0].is_file() && rest.nvram.is_none());
 }
 
 #[test]
@@ -244,7 +245,7 @@ async fn vm_a_bios_guest_is_installed_and_goes_on_as_a_layer() {
     let store = bench.dir.path().join("a store, with odd \"names\"");
     std::fs::create_dir(&store).unwrap();
     let layer = store.join("base");
-    std::fs::rename(&rest.disks[0].path, &layer).unwrap();
+    std::fs::rename(&rest.disks[0].layers[0], &layer).unwrap();
     std::fs::remove_dir_all(bench.dir.path().join("work")).unwrap();
     let mut spec = bench.spec(hardware.clone());
     spec.disks[0] = DiskSource::Over {
@@ -257,7 +258,8 @@ async fn vm_a_bios_guest_is_installed_and_goes_on_as_a_layer() {
     machine.power_button().await.unwrap();
     machine.wait_off(Duration::from_secs(60)).await.unwrap();
     let rest2 = machine.finish().await.unwrap();
-    assert!(rest2.disks[0].size < Size::from_mib(16), "{rest2:?}");
+    let size = std::fs::metadata(&rest2.disks[0].layers[0]).unwrap().len();
+    assert!(size < 16 << 20, "{rest2:?}");
 }
 
 #[tokio::test]
@@ -335,6 +337,66 @@ async fn vm_every_controller_and_adapter_starts() {
 }
 
 #[tokio::test]
+async fn vm_a_machine_goes_on_from_a_checkpoint_with_every_device() {
+    for (controller, adapter) in [
+        (Controller::Lsilogic, NicAdapter::E1000),
+        (Controller::Sata, NicAdapter::E1000e),
+        (Controller::Ide, NicAdapter::Virtio),
+        (Controller::Virtio, NicAdapter::Vmxnet3),
+        (Controller::Pvscsi, NicAdapter::Vmxnet3),
+    ] {
+        let bench = Bench::new();
+        let hardware = hardware(controller, adapter);
+        let identity = bench.qemu.checkpoint_identity(&hardware).await;
+        assert_eq!(bench.qemu.checkpoint_identity(&hardware).await, identity);
+        let mut other = hardware.clone();
+        other.memory = Size::from_mib(512);
+        assert_ne!(bench.qemu.checkpoint_identity(&other).await, identity);
+        let mut machine = bench.launch(bench.spec(hardware.clone())).await.unwrap();
+        let shown = shows(&mut machine, "No bootable device").await;
+        let kept = machine.checkpoint().await.unwrap();
+        // it runs on, and can be kept again
+        assert!(machine.is_on());
+        let second = machine.checkpoint().await.unwrap();
+        assert_ne!(kept.memory, second.memory);
+        assert_eq!(machine.finish().await.unwrap().disks[0].layers.len(), 1);
+        let size = std::fs::metadata(&kept.memory).unwrap().len();
+        assert!(
+            size < 32 << 20,
+            "{size} bytes of 256 MiB, most of them zeros"
+        );
+
+        let kept_dir = bench.dir.path().join("kept");
+        std::fs::create_dir(&kept_dir).unwrap();
+        let (disk, memory) = (kept_dir.join("disk"), kept_dir.join("memory"));
+        std::fs::rename(&kept.at_rest.disks[0].layers[0], &disk).unwrap();
+        std::fs::rename(&kept.memory, &memory).unwrap();
+        std::fs::remove_dir_all(bench.dir.path().join("work")).unwrap();
+        let mut spec = bench.spec(hardware);
+        spec.disks = vec![DiskSource::Over {
+            layers: vec![disk],
+            size: Size::from_mib(64),
+        }];
+        spec.memory = Some(memory.clone());
+        let mut machine = bench.launch(spec.clone()).await.unwrap();
+        assert_eq!(machine.screen().await.unwrap().text.unwrap(), shown);
+        drop(machine);
+
+        std::fs::write(&memory, "no memory").unwrap();
+        std::fs::remove_dir_all(&spec.work).unwrap();
+        std::fs::create_dir(&spec.work).unwrap();
+        assert!(bench.launch(spec).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_machine_whose_devices_cannot_be_saved_has_no_checkpoints() {
+    let qemu = Bench::new().qemu;
+    let hardware = hardware(Controller::Nvme, NicAdapter::E1000);
+    assert_eq!(qemu.checkpoint_identity(&hardware).await, None);
+}
+
+#[tokio::test]
 async fn vm_a_crash_is_told_with_what_qemu_said() {
     let bench = Bench::new();
     let spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
@@ -364,7 +426,7 @@ async fn vm_a_qemu_that_does_not_end_is_killed_and_its_disks_are_whole() {
     let rest = machine.finish().await.unwrap();
     assert_eq!(process_with(&socket), 0);
     let img = Img::locate("test-run").unwrap();
-    let disk = &rest.disks[0].path;
+    let disk = &rest.disks[0].layers[0];
     assert_eq!(
         img.info(disk, None).await.unwrap().virtual_size,
         Size::from_mib(64)

@@ -4,6 +4,7 @@
 //! may cost the last commits, never the file; a lost record means a rebuild. What a record refers to is durable before it
 //! is committed.
 
+mod checkpoints;
 mod history;
 mod records;
 mod schema;
@@ -20,6 +21,7 @@ use rusqlite::Connection;
 use super::StoreError;
 use super::error::is_damage;
 
+pub use checkpoints::StepCheckpoint;
 pub use history::{NewRun, RunEntry, RunOutcome, RunStage, StageOutcome};
 pub use records::StoredRecords;
 pub use stat::StatCache;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Db, now};
+use super::{Db, StepCheckpoint, now};
 use crate::model::{Artifact, Digest, StageKey};
 use crate::plan::{Record, Records};
 use crate::store::{Store, StoreError};
@@ -185,6 +185,18 @@ impl Db {
             for text in artifacts {
                 let artifact: Artifact = parse(&text?)?;
                 digests.extend(artifact.digests());
+            }
+            // another project's file may be of the format before
+            let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            if version < 2 {
+                return Ok(digests);
+            }
+            let mut query = db.prepare("SELECT state FROM checkpoints WHERE used >= ?1")?;
+            let states =
+                query.query_map([age.map_or(i64::MIN, since)], |row| row.get::<_, String>(0))?;
+            for text in states {
+                let checkpoint: StepCheckpoint = parse(&text?)?;
+                digests.extend(checkpoint.digests());
             }
             Ok(digests)
         })

@@ -9,7 +9,7 @@ use super::StoreError;
 use crate::store::error::{at, is_damage};
 
 /// The format's number, kept in `user_version`. A higher one in a file means a newer forge.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
 
 /// How long another process may hold the file; transactions are short.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,6 +69,19 @@ CREATE TABLE stat (
     recorded INTEGER NOT NULL
 ) WITHOUT ROWID;
 PRAGMA user_version = 1;
+";
+
+/// What format 2 has more: checkpoints of running machines.
+const UPGRADE_TO_2: &str = "
+CREATE TABLE checkpoints (
+    stage       TEXT NOT NULL,
+    step        INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    state       TEXT NOT NULL,
+    used        INTEGER NOT NULL,
+    PRIMARY KEY (stage, step)
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
 ";
 
 /// Opens `path`; what users should hear comes with it.
@@ -180,6 +193,8 @@ fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
     connection.set_transaction_behavior(rusqlite::TransactionBehavior::Immediate);
     if version == 0 {
         connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    }
+    if version < VERSION {
         create(&mut connection)?;
     }
     if check == Check::All {
@@ -216,13 +231,17 @@ fn begin(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// Makes the tables, or those that an older format lacks.
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     // another process may have been first
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == 0 {
+    if version < 1 {
         transaction.execute_batch(TABLES)?;
+    }
+    if version < 2 {
+        transaction.execute_batch(UPGRADE_TO_2)?;
     }
     transaction.commit()
 }

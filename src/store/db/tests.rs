@@ -1,5 +1,6 @@
 //! The database on a real file system.
 
+mod checkpoints;
 mod stat;
 
 use std::collections::BTreeMap;
@@ -115,7 +116,7 @@ fn a_newer_file_is_refused() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{} was written by a newer forge (format 99; this one knows 1)",
+                "{} was written by a newer forge (format 99; this one knows 2)",
                 path.display()
             )
         );

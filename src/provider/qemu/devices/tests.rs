@@ -29,6 +29,7 @@ fn hardware(firmware: Firmware, controllers: &[Controller], adapters: &[NicAdapt
 fn line(hardware: &Hardware, change: impl FnOnce(&mut Invocation<'_>)) -> String {
     let disks: Vec<_> = (0..hardware.disks.len())
         .map(|n| DiskChain {
+            size: Size::from_mib(64),
             top: format!("/w/disk{n}.qcow2").into(),
             below: Value::Null,
         })
@@ -44,6 +45,7 @@ fn line(hardware: &Hardware, change: impl FnOnce(&mut Invocation<'_>)) -> String
         cpu: "max",
         control: Path::new("/t/qmp"),
         serial: Path::new("/w,x/serial.log"),
+        incoming: false,
     };
     change(&mut machine);
     let words = command_line(&machine).unwrap();
@@ -100,6 +102,7 @@ fn each_controller_has_its_device() {
 fn disks_are_named_layer_by_layer_and_not_flushed() {
     let hardware = hardware(Firmware::Bios, &[Controller::Virtio], &[]);
     let disks = [DiskChain {
+        size: Size::from_mib(64),
         top: "/w/top".into(),
         below: img::chain(&["/s/base".into(), "/s/more".into()]).unwrap(),
     }];

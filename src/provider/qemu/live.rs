@@ -1,0 +1,231 @@
+//! Checkpoints of running machines: the disks' layers are frozen and the memory goes to a file, and a new QEMU goes on
+//! from both.
+//!
+//! ```text
+//! stop ─▶ new layers on top (blockdev-snapshot) ─▶ memory to a socket of forge's (migrate) ─▶ cont
+//! start with -incoming ─▶ memory from a socket (migrate-incoming) ─▶ cont
+//! ```
+//!
+//! The memory passes through forge, which compresses it; pages of zeros take next to nothing. A snapshot inside the qcow2
+//! file (`snapshot-save`) would put the memory into a layer that later ones and exports read, and could not be removed
+//! without the disk.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+
+use super::img::{self, Img};
+use super::machine::QemuMachine;
+use super::qmp::Seen;
+use super::{Qemu, devices, io_error, output};
+use crate::model::{Controller, Digest, Hardware};
+use crate::provider::{AtRest, Checkpoint, DiskFile, ProviderError};
+
+/// How long QEMU may take to stop the guest's processors, and to open a socket.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the memory may take on its way: minutes for many gigabytes.
+const TRANSFER: Duration = Duration::from_secs(900);
+/// Bytes per second: as fast as it goes. QEMU's own limit is for networks.
+const BANDWIDTH: u64 = 1 << 40;
+/// Memory is written once and read seldom; higher levels cost more than they save.
+const LEVEL: i32 = 1;
+
+/// What must be the same for a checkpoint to be gone on from.
+pub(super) async fn identity(qemu: &Qemu, hardware: &Hardware) -> Option<String> {
+    let is_nvme = |disk: &crate::model::Disk| disk.controller == Controller::Nvme;
+    if hardware.disks.iter().any(is_nvme) {
+        // QEMU cannot save its NVMe controller
+        return None;
+    }
+    let binary = qemu.binary().ok()?;
+    let version = output(&binary, &["--version"], &qemu.run_id).await.ok()?;
+    let version = version.lines().next().unwrap_or_default();
+    let accelerator = &qemu.choice().await.ok()?.accelerator;
+    let cpu = qemu.cpu(accelerator);
+    let processor = match cpu {
+        // its features are those of this machine
+        "host" => processor(),
+        _ => String::new(),
+    };
+    let devices = super::DEVICES_VERSION;
+    let parts = format!("{hardware:?} {processor}");
+    let parts = Digest::of(parts.as_bytes());
+    Some(format!(
+        "{version}, {accelerator}, cpu {cpu}, devices {devices} {}",
+        parts.short()
+    ))
+}
+
+fn processor() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let lines = text.lines().take_while(|line| !line.is_empty());
+    let said = lines.filter(|line| line.starts_with("model name") || line.starts_with("flags"));
+    said.collect::<Vec<_>>().join("\n")
+}
+
+/// Takes a checkpoint; the guest stands still meanwhile.
+pub(super) async fn checkpoint(machine: &mut QemuMachine) -> Result<Checkpoint, ProviderError> {
+    machine.checkpoints += 1;
+    let stopped = machine.command("stop", Value::Null);
+    tokio::time::timeout(PATIENCE, stopped)
+        .await
+        .map_err(|_| ProviderError::Timeout("qemu did not stop the guest".to_owned()))??;
+    let taken = take(machine).await;
+    machine.command("cont", Value::Null).await?;
+    let memory = taken?;
+    // the last one is the new top, which is written to
+    let disks = machine.disks.iter_mut().map(|disk| {
+        let top = disk.layers.split_off(disk.layers.len().saturating_sub(1));
+        let layers = std::mem::replace(&mut disk.layers, top);
+        DiskFile { layers }
+    });
+    let disks = disks.collect();
+    let nvram = machine
+        .nvram
+        .as_ref()
+        .map(|_| nvram_copy(&machine.work, machine.checkpoints));
+    Ok(Checkpoint {
+        at_rest: AtRest { disks, nvram },
+        memory,
+    })
+}
+
+fn nvram_copy(work: &Path, number: usize) -> PathBuf {
+    work.join(format!("efivars.{number}.fd"))
+}
+
+/// With the guest standing still: freezes the disks, copies the firmware's variables, saves the memory.
+async fn take(machine: &mut QemuMachine) -> Result<PathBuf, ProviderError> {
+    let number = machine.checkpoints;
+    freeze(machine, number).await?;
+    if let Some(vars) = &machine.nvram {
+        let copy = nvram_copy(&machine.work, number);
+        std::fs::copy(vars, &copy).map_err(|e| io_error(vars, e))?;
+    }
+    let memory = machine.work.join(format!("memory.{number}.zst"));
+    save(machine, &memory).await?;
+    Ok(memory)
+}
+
+/// Puts a new layer on top of each disk.
+async fn freeze(machine: &mut QemuMachine, number: usize) -> Result<(), ProviderError> {
+    let img = Img::locate(&machine.run_id)?;
+    for index in 0..machine.disks.len() {
+        let disk = &machine.disks[index];
+        let (old, size) = (disk.node.clone(), disk.size);
+        let below = disk.layers.last().cloned();
+        let node = format!("disk{index}-{number}");
+        let top = machine.work.join(format!("disk{index}.{number}.qcow2"));
+        let named = below.as_deref().map(|below| (below, "qcow2"));
+        img.create(&top, size, named).await?;
+        let layer = devices::writable(&node, &top, &Value::Null)?;
+        machine.command("blockdev-add", layer).await?;
+        let arguments = json!({ "node": old, "overlay": node });
+        machine.command("blockdev-snapshot", arguments).await?;
+        let disk = &mut machine.disks[index];
+        disk.node = node;
+        disk.layers.push(top);
+    }
+    Ok(())
+}
+
+/// Sends the memory and the devices' state to `file`.
+async fn save(machine: &mut QemuMachine, file: &Path) -> Result<(), ProviderError> {
+    let socket = socket(machine)?;
+    let listener = UnixListener::bind(&socket).map_err(|e| io_error(&socket, e))?;
+    let to = File::create(file).map_err(|e| io_error(file, e))?;
+    tell_events(machine).await?;
+    let arguments = json!({ "max-bandwidth": BANDWIDTH });
+    machine.command("migrate-set-parameters", arguments).await?;
+    let before = machine.qmp.seen().migrations;
+    let arguments = json!({ "uri": format!("unix:{}", img::utf8(&socket)?) });
+    machine.command("migrate", arguments).await?;
+    let stream = match tokio::time::timeout(PATIENCE, listener.accept()).await {
+        Ok(Ok((stream, _))) => blocking(stream),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    let stream = stream.map_err(|e| io_error(&socket, e))?;
+    let writer = tokio::task::spawn_blocking(move || compress(stream, to));
+    transferred(machine, before).await?;
+    let written = writer.await.map_err(io::Error::other);
+    written.and_then(|done| done).map_err(|e| io_error(file, e))
+}
+
+/// Gives a QEMU that waits for its memory that of `file`, and lets the guest go on.
+pub(super) async fn resume(machine: &mut QemuMachine, file: &Path) -> Result<(), ProviderError> {
+    let socket = socket(machine)?;
+    let from = File::open(file).map_err(|e| io_error(file, e))?;
+    tell_events(machine).await?;
+    let arguments = json!({ "uri": format!("unix:{}", img::utf8(&socket)?) });
+    machine.command("migrate-incoming", arguments).await?;
+    let stream = UnixStream::connect(&socket).map_err(|e| io_error(&socket, e))?;
+    let reader = tokio::task::spawn_blocking(move || decompress(from, stream));
+    transferred(machine, 0).await?;
+    let read = reader.await.map_err(io::Error::other);
+    read.and_then(|done| done).map_err(|e| io_error(file, e))?;
+    machine.command("cont", Value::Null).await.map(drop)
+}
+
+/// The socket for the memory, beside the control socket; what an earlier checkpoint left is removed.
+fn socket(machine: &QemuMachine) -> Result<PathBuf, ProviderError> {
+    // no longer than the control socket's name: paths of sockets are limited
+    let socket = machine.control.with_file_name("mem.sock");
+    crate::sys::fs::remove(&socket).map_err(|e| io_error(&socket, e))?;
+    Ok(socket)
+}
+
+async fn tell_events(machine: &mut QemuMachine) -> Result<(), ProviderError> {
+    let events = json!({ "capability": "events", "state": true });
+    let arguments = json!({ "capabilities": [events] });
+    machine
+        .command("migrate-set-capabilities", arguments)
+        .await
+        .map(drop)
+}
+
+/// Waits for the end of a transfer of memory; `before` have ended until now.
+async fn transferred(machine: &mut QemuMachine, before: u64) -> Result<(), ProviderError> {
+    let over = |seen: &Seen| seen.closed || seen.migrations > before;
+    let cancel = machine.cancel.clone();
+    let wait = tokio::time::timeout(TRANSFER, machine.qmp.wait(over));
+    let seen = match cancel.run(wait).await {
+        None => return Err(ProviderError::Cancelled),
+        Some(Err(_)) => {
+            return Err(ProviderError::Timeout(format!(
+                "the memory was not transferred within {}s",
+                TRANSFER.as_secs()
+            )));
+        }
+        Some(Ok(seen)) => seen,
+    };
+    if seen.migration.as_deref() == Some("completed") {
+        return Ok(());
+    }
+    // a QEMU that has ended says why in the answer's stead
+    let told = machine.command("query-migrate", Value::Null).await?;
+    let reason = told["error-desc"].as_str().unwrap_or("no reason given");
+    Err(ProviderError::Failed(format!(
+        "qemu could not transfer the memory: {reason}"
+    )))
+}
+
+fn blocking(stream: tokio::net::UnixStream) -> io::Result<UnixStream> {
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+fn compress(from: UnixStream, to: File) -> io::Result<()> {
+    zstd::stream::copy_encode(from, to, LEVEL)
+}
+
+fn decompress(from: File, to: UnixStream) -> io::Result<()> {
+    zstd::stream::copy_decode(from, &to)?;
+    to.shutdown(std::net::Shutdown::Write)
+}

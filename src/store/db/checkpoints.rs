@@ -1,0 +1,112 @@
+//! Checkpoints of running machines: what a `provision` stage can go on from when one of its steps has changed.
+
+use rusqlite::{OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+
+use super::records::{json, key, parse};
+use super::{Db, now};
+use crate::model::{Artifact, Digest, MachineState, StageKey};
+use crate::store::{Store, StoreError};
+
+/// A running machine after some of a stage's steps. A stage has one after each step at most.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCheckpoint {
+    /// How many steps had been done.
+    pub step: usize,
+    /// The identity of all that had led there, those steps included.
+    pub fingerprint: Digest,
+    /// What the hypervisor must be to go on from it.
+    pub identity: String,
+    /// The disks and firmware variables.
+    pub machine: MachineState,
+    /// The memory, a file in the store.
+    pub memory: Digest,
+}
+
+impl StepCheckpoint {
+    /// Every digest in the store that it needs.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        let artifact = Artifact {
+            machine: Some(self.machine.clone()),
+            ..Artifact::default()
+        };
+        let machine: Vec<Digest> = artifact.digests().collect();
+        machine.into_iter().chain([self.memory])
+    }
+}
+
+impl Db {
+    /// The stage's checkpoint with this fingerprint, its use noted.
+    #[must_use]
+    pub fn checkpoint(&self, stage: &StageKey, fingerprint: &Digest) -> Option<StepCheckpoint> {
+        self.ask(|db| {
+            db.prepare_cached(
+                "UPDATE checkpoints SET used = ?3 WHERE stage = ?1 AND fingerprint = ?2 RETURNING state",
+            )?
+            .query_row(params![key(stage), fingerprint.as_bytes(), now()], |row| {
+                parse(&row.get::<_, String>(0)?)
+            })
+            .optional()
+        })
+    }
+
+    /// Keeps a checkpoint whose objects are in the store, in the place of the one after the same step, which is returned.
+    pub fn put_checkpoint(
+        &self,
+        stage: &StageKey,
+        checkpoint: &StepCheckpoint,
+    ) -> Result<Option<StepCheckpoint>, StoreError> {
+        let step = i64::try_from(checkpoint.step).unwrap_or(i64::MAX);
+        self.with(|db| {
+            let transaction = db.transaction()?;
+            let old = transaction
+                .prepare_cached("SELECT state FROM checkpoints WHERE stage = ?1 AND step = ?2")?
+                .query_row(params![key(stage), step], |row| row.get::<_, String>(0))
+                .optional()?;
+            transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO checkpoints (stage, step, fingerprint, state, used)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
+                )?
+                .execute(params![
+                    key(stage),
+                    step,
+                    checkpoint.fingerprint.as_bytes(),
+                    json(checkpoint),
+                    now(),
+                ])?;
+            transaction.commit()?;
+            old.map(|text| parse(&text)).transpose()
+        })
+    }
+
+    /// Removes the stage's checkpoints and returns them.
+    pub fn forget_checkpoints(&self, stage: &StageKey) -> Result<Vec<StepCheckpoint>, StoreError> {
+        self.with(|db| {
+            db.prepare_cached("DELETE FROM checkpoints WHERE stage = ?1 RETURNING state")?
+                .query_map([key(stage)], |row| parse(&row.get::<_, String>(0)?))?
+                .collect()
+        })
+    }
+
+    /// Removes one checkpoint: it could not be gone on from.
+    pub fn drop_checkpoint(
+        &self,
+        stage: &StageKey,
+        fingerprint: &Digest,
+    ) -> Result<(), StoreError> {
+        self.with(|db| {
+            db.prepare_cached("DELETE FROM checkpoints WHERE stage = ?1 AND fingerprint = ?2")?
+                .execute(params![key(stage), fingerprint.as_bytes()])
+                .map(drop)
+        })
+    }
+}
+
+impl Store {
+    /// Removes the memory of a checkpoint that has been replaced; nothing else leads to it. Who is just reading it reads
+    /// on.
+    pub fn discard_memory(&self, checkpoint: &StepCheckpoint) {
+        let _ = crate::sys::fs::remove(&self.path(&checkpoint.memory));
+    }
+}

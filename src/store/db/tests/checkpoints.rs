@@ -1,0 +1,85 @@
+//! Checkpoints of running machines, and the format before them.
+
+use super::{key, open, record};
+use crate::model::{Digest, DiskState, Firmware, Hardware, MachineState, Size};
+use crate::store::{Db, StepCheckpoint, Store};
+
+fn checkpoint(step: usize, name: &str) -> StepCheckpoint {
+    let of = |part: &str| Digest::of(format!("{name} {part}").as_bytes());
+    StepCheckpoint {
+        step,
+        fingerprint: of("fingerprint"),
+        identity: "qemu 1".into(),
+        machine: MachineState {
+            provider: "local".into(),
+            hardware: Hardware {
+                cpus: 1,
+                cores_per_socket: 1,
+                memory: Size::from_mib(64),
+                firmware: Firmware::Bios,
+                disks: Vec::new(),
+                nics: Vec::new(),
+                guest_id: None,
+                hardware_version: 13,
+            },
+            disks: vec![DiskState {
+                layers: vec![of("layer")],
+            }],
+            nvram: None,
+        },
+        memory: of("memory"),
+    }
+}
+
+#[test]
+fn the_newest_after_each_step_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = open(dir.path());
+    let (stage, other) = (key("a"), key("b"));
+    let (one, two, new) = (checkpoint(0, "x"), checkpoint(2, "y"), checkpoint(2, "z"));
+    assert_eq!(db.put_checkpoint(&stage, &one).unwrap(), None);
+    assert_eq!(db.put_checkpoint(&stage, &two).unwrap(), None);
+    assert_eq!(db.checkpoint(&stage, &two.fingerprint), Some(two.clone()));
+    assert_eq!(db.checkpoint(&other, &two.fingerprint), None);
+    assert_eq!(db.put_checkpoint(&stage, &new).unwrap(), Some(two.clone()));
+    assert_eq!(db.checkpoint(&stage, &two.fingerprint), None);
+    // their content is needed
+    let needed = db.all_digests(None).unwrap();
+    assert_eq!(needed, one.digests().chain(new.digests()).collect());
+    assert_eq!(needed.len(), 4);
+
+    db.drop_checkpoint(&stage, &one.fingerprint).unwrap();
+    assert_eq!(db.forget_checkpoints(&stage).unwrap(), [new]);
+    assert!(db.all_digests(None).unwrap().is_empty());
+}
+
+#[test]
+fn a_replaced_memory_is_discarded() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut old = checkpoint(1, "x");
+    old.memory = store.put_bytes(b"memory").unwrap().digest;
+    store.discard_memory(&old);
+    assert!(!store.contains(&old.memory));
+}
+
+#[test]
+fn a_file_of_the_format_before_is_read_and_gets_the_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("forge.db");
+    let old = record("a", "f", "one");
+    open(dir.path()).commit(&old).unwrap();
+    let raw = rusqlite::Connection::open(&path).unwrap();
+    raw.execute_batch("DROP TABLE checkpoints; PRAGMA user_version = 1")
+        .unwrap();
+    drop(raw);
+    let needed = old.artifact.digests().collect();
+    let as_other = Db::open_other(&path).unwrap();
+    assert_eq!(as_other.all_digests(None).unwrap(), needed);
+    drop(as_other);
+    let db = open(dir.path());
+    assert_eq!(db.last(&key("a")), Some(old));
+    let new = checkpoint(1, "x");
+    assert_eq!(db.put_checkpoint(&key("a"), &new).unwrap(), None);
+    assert_eq!(db.checkpoint(&key("a"), &new.fingerprint), Some(new));
+}
