@@ -54,11 +54,29 @@ pub struct MachineState {
     pub nvram: Option<Digest>,
 }
 
+/// The drives for removable media that a machine has beside its hardware, as install media need them; empty ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drives {
+    /// How many for CDs.
+    pub cds: usize,
+    /// Whether there is one for floppies.
+    pub floppy: bool,
+}
+
 /// A disk as a chain of layers, the base first; each is a qcow2 file in the store whose backing is the one before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskState {
     /// The layers' digests.
     pub layers: Vec<Digest>,
+}
+
+impl MachineState {
+    /// A digest of the disks' contents alone: machines with the same go on from the same checkpoint.
+    #[must_use]
+    pub fn lineage(&self) -> Digest {
+        let layers: Vec<_> = self.disks.iter().map(|disk| &disk.layers).collect();
+        Digest::of(&serde_json::to_vec(&("lineage", layers)).unwrap_or_default())
+    }
 }
 
 impl Artifact {

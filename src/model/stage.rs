@@ -133,6 +133,8 @@ pub struct IsoBase {
     pub ssh: Ssh,
     /// The command that turns it off; none: the power button.
     pub shutdown: Option<Text>,
+    /// Whether the running machine is kept before it is turned off.
+    pub checkpoint: Checkpointing,
 }
 
 /// An install medium.

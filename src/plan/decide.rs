@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Facts, Graph, Ingredients, InputFault, PlanError, Reason, ingredients};
-use crate::model::{Artifact, Digest, Name, Project, Stage, StageKey, StageKind};
+use crate::model::{Artifact, Checkpointing, Digest, Name, Project, Stage, StageKey, StageKind};
 
 /// What a finished stage has left, and what it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +37,12 @@ pub trait Records {
     /// The record of this stage that was made or used last.
     fn last(&self, stage: &StageKey) -> Option<Record>;
 
+    /// How many steps the newest kept machine has behind it, of a stage whose machine is `chain[n]` after `n` steps.
+    fn steps_kept(&self, chain: &[Digest]) -> Option<usize> {
+        let _ = chain;
+        None
+    }
+
     /// Whether all that the artifact consists of is there, or what is not.
     fn intact(&self, artifact: &Artifact) -> Result<(), String>;
 }
@@ -66,6 +72,8 @@ pub struct PlanStep {
     pub decision: StepDecision,
     /// How long it took last time.
     pub expected: Option<Duration>,
+    /// Of a `provision` stage that will run: the steps that need not be done again, and all of them.
+    pub kept: Option<(usize, usize)>,
 }
 
 /// What becomes of a stage, as far as it is known before anything has run.
@@ -204,6 +212,7 @@ impl Maker<'_> {
             .collect();
         let upstream = |key: &StageKey| self.artifacts.get(key).copied();
         let ingredients = ingredients(stage, self.facts, &upstream);
+        let kept = self.kept(stage, &upstreams, ingredients.as_ref().ok(), forced);
         let decision = if upstreams.is_empty() {
             self.decided(stage, ingredients, forced)
         } else {
@@ -215,9 +224,28 @@ impl Maker<'_> {
         };
         PlanStep {
             key: stage.key.clone(),
-            decision,
             expected: expected.map(Duration::from_millis),
+            kept: kept.filter(|_| matches!(decision, StepDecision::Stale { .. })),
+            decision,
         }
+    }
+
+    fn kept(
+        &self,
+        stage: &Stage,
+        upstreams: &[StageKey],
+        ingredients: Option<&Ingredients>,
+        forced: bool,
+    ) -> Option<(usize, usize)> {
+        let StageKind::Provision(provision) = &stage.kind else {
+            return None;
+        };
+        if forced || !upstreams.is_empty() || provision.checkpoint == Checkpointing::Never {
+            return None;
+        }
+        let chain = ingredients?.step_fingerprints();
+        let kept = self.records.steps_kept(&chain).filter(|kept| *kept > 0)?;
+        Some((kept, provision.steps.len()))
     }
 
     fn decided(

@@ -165,6 +165,7 @@ pub(super) fn iso_base() -> Stage {
         },
         ssh: ssh(),
         shutdown: Some("shutdown -h now".into()),
+        checkpoint: crate::model::Checkpointing::Auto,
     };
     stage("iso-base", &[], StageKind::IsoBase(Box::new(kind)))
 }

@@ -220,7 +220,7 @@ impl Machine for FakeMachine {
 
 mod tests {
     use super::*;
-    use crate::model::Firmware;
+    use crate::model::{Drives, Firmware};
     use crate::provider::DiskSource;
 
     fn spec(work: &Path) -> LaunchSpec {
@@ -240,6 +240,7 @@ mod tests {
             nvram: None,
             cds: Vec::new(),
             floppy: None,
+            empty: Drives::default(),
             ssh_port: 22,
             memory: None,
             work: work.to_owned(),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::model::{Duration, Hardware, Keys, Layout, Size};
+use crate::model::{Drives, Duration, Hardware, Keys, Layout, Size};
 use crate::sys::{Cancel, Journal};
 
 /// Why a machine did not do what was asked.
@@ -87,6 +87,8 @@ pub struct LaunchSpec {
     pub cds: Vec<PathBuf>,
     /// A floppy image.
     pub floppy: Option<PathBuf>,
+    /// Drives without a medium, in the place of those: what a machine had when it stood at the checkpoint.
+    pub empty: Drives,
     /// The guest's SSH port.
     pub ssh_port: u16,
     /// The memory of a [`Checkpoint`] to go on from, instead of booting; the disks are the layers of that checkpoint.
@@ -201,6 +203,13 @@ pub trait Machine: Send + Sync {
     /// several resets.
     fn resets(&self) -> Option<u64> {
         None
+    }
+
+    /// Takes all media out of their drives, whether the guest likes it or not; tells which drives there are.
+    async fn eject(&mut self) -> Result<Drives, ProviderError> {
+        Err(ProviderError::Failed(
+            "this provider cannot take media out".to_owned(),
+        ))
     }
 
     /// Stops the machine for a moment and hands out its state; it runs on afterwards, also when this fails. Only for

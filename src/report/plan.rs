@@ -20,7 +20,14 @@ pub fn plan_text(plan: &Plan, paint: Paint) -> String {
             Some(expected) if !step.is_fresh() => about(expected),
             _ => String::new(),
         };
-        let (tone, word, reasons) = describe(step);
+        let (tone, word, mut reasons) = describe(step);
+        if let Some((kept, all)) = step.kept {
+            reasons.push(format!(
+                "{kept} of {} cached, from step {}",
+                count(all, "step"),
+                kept + 1
+            ));
+        }
         let mut reasons = reasons.into_iter();
         let first = reasons.next().unwrap_or_default();
         let dimmed = |text: &str| paint.tone(Tone::Dim, text);
@@ -60,6 +67,8 @@ pub fn plan_json(plan: &Plan) -> Value {
             fields.insert("reasons".to_owned(), json!(reasons));
             fields.insert("upstreams".to_owned(), json!(upstreams));
             fields.insert("expected_ms".to_owned(), json!(step.expected.map(millis)));
+            let kept = step.kept.map(|(kept, _)| kept);
+            fields.insert("steps_cached".to_owned(), json!(kept));
             Value::Object(fields)
         })
         .collect();

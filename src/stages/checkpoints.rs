@@ -1,4 +1,5 @@
-//! What a `provision` stage goes on from when only its later steps have changed: running machines, kept between steps.
+//! What a `provision` stage goes on from instead of booting: running machines, kept between its steps and after the
+//! installation.
 //!
 //! Whatever is wrong with a checkpoint, it only counts as missing: the machine is started from its disks then.
 
@@ -8,7 +9,7 @@ use super::Host;
 use super::machine::Session;
 use crate::engine::{ExecError, StageContext};
 use crate::guest::{Exec, Guest};
-use crate::model::{Checkpointing, Digest, MachineState, Provision};
+use crate::model::{Checkpointing, Digest, IsoBase, MachineState, Provision};
 use crate::store::StepCheckpoint;
 
 /// What a checkpoint is expected to take before one has been measured.
@@ -55,18 +56,14 @@ impl<'a> Keeper<'a> {
         })
     }
 
-    /// The checkpoint after the most steps that are still the same.
-    pub(super) fn newest(&self) -> Option<StepCheckpoint> {
+    /// The checkpoint after the most steps that are still the same; else that of the machine `below` these steps.
+    pub(super) fn newest(&self, below: &MachineState) -> Option<StepCheckpoint> {
         let identity = self.identity.as_ref()?;
         if self.context.from_scratch {
             return None;
         }
-        let stage = &self.context.stage.key;
-        let mut found = self
-            .chain
-            .iter()
-            .rev()
-            .filter_map(|fingerprint| self.host.db.checkpoint(stage, fingerprint));
+        let wanted = self.chain.iter().rev().copied().chain([below.lineage()]);
+        let mut found = wanted.filter_map(|fingerprint| self.host.db.checkpoint(&fingerprint));
         found.find(|checkpoint| {
             let whole = |digest| self.host.store.use_object(&digest).is_ok();
             checkpoint.identity == *identity && checkpoint.digests().all(whole)
@@ -83,8 +80,7 @@ impl<'a> Keeper<'a> {
         output.warn(format!(
             "the machine could not go on from where it was kept ({why}); starting it from its disks"
         ));
-        let stage = &self.context.stage.key;
-        let _ = self.host.db.drop_checkpoint(stage, &checkpoint.fingerprint);
+        let _ = self.host.db.drop_checkpoint(&checkpoint.fingerprint);
         self.host.store.discard_memory(checkpoint);
     }
 
@@ -110,17 +106,22 @@ impl<'a> Keeper<'a> {
             return Ok(());
         }
         let started = Instant::now();
-        match session.checkpoint(self.host, state).await {
-            Ok((machine, memory)) => {
-                let checkpoint = StepCheckpoint {
-                    step: done,
-                    fingerprint: self.chain[done],
-                    identity,
-                    machine: machine.clone(),
-                    memory,
-                };
-                *state = machine;
-                self.record(&checkpoint);
+        let (step, fingerprint) = (done, self.chain[done]);
+        let taken = take(
+            self.host,
+            self.context,
+            session,
+            state,
+            (step, fingerprint, identity),
+        )
+        .await;
+        match taken {
+            Ok(checkpoint) => {
+                *state = checkpoint.machine.clone();
+                record(self.host, self.context, &checkpoint);
+                let all = self.chain.len() - 1;
+                let output = &self.context.output;
+                output.note(&format!("checkpoint after {done} of {all} steps"));
             }
             Err(ExecError::Cancelled) => return Err(ExecError::Cancelled),
             Err(ExecError::Failed(failure)) => {
@@ -133,22 +134,109 @@ impl<'a> Keeper<'a> {
         self.since = Instant::now();
         Ok(())
     }
+}
 
-    fn record(&self, checkpoint: &StepCheckpoint) {
-        let stage = &self.context.stage.key;
-        match self.host.db.put_checkpoint(stage, checkpoint) {
-            Ok(Some(old)) if old.memory != checkpoint.memory => {
-                self.host.store.discard_memory(&old)
-            }
-            Ok(_) => {}
-            Err(error) => self.context.output.warn(format!("no checkpoint: {error}")),
-        }
-        self.context.output.note(&format!(
-            "checkpoint after {} of {} steps",
-            checkpoint.step,
-            self.chain.len() - 1
-        ));
+/// Takes a checkpoint of the running machine, whose disks are laid over `below`.
+async fn take(
+    host: &Host,
+    context: &StageContext,
+    session: &mut Session,
+    below: &MachineState,
+    (step, fingerprint, identity): (usize, Digest, String),
+) -> Result<StepCheckpoint, ExecError> {
+    context.output.step("keeping the running machine");
+    let (machine, memory) = session.checkpoint(host, below).await?;
+    Ok(StepCheckpoint {
+        step,
+        fingerprint,
+        identity,
+        machine,
+        memory,
+        drives: session.drives,
+    })
+}
+
+fn record(host: &Host, context: &StageContext, checkpoint: &StepCheckpoint) {
+    match host.db.put_checkpoint(&context.stage.key, checkpoint) {
+        Ok(Some(old)) if old.memory != checkpoint.memory => host.store.discard_memory(&old),
+        Ok(_) => {}
+        Err(error) => context.output.warn(format!("no checkpoint: {error}")),
     }
+}
+
+/// What turns a system off and does nothing else: a machine that is gone on from has not run it.
+const TURNS_OFF: &str = r"^\s*(sudo\s+)?(/\S*/)?(shutdown|poweroff|halt|systemctl\s+(poweroff|halt)|init\s+0)(\s+[\w+-]+)*\s*$";
+
+/// An installed machine, as it runs: `provision` goes on from there instead of booting what `iso-base` has left. Returns
+/// what its disks are laid over from then on.
+pub(super) async fn keep_installed(
+    host: &Host,
+    context: &StageContext,
+    kind: &IsoBase,
+    session: &mut Session,
+    guest: &Guest,
+    shutdown: Option<&str>,
+) -> Result<Option<StepCheckpoint>, ExecError> {
+    let provider = host.provider(kind.provider.as_str())?;
+    let plain = |command| regex::Regex::new(TURNS_OFF).is_ok_and(|off| off.is_match(command));
+    if kind.checkpoint == Checkpointing::Never || !shutdown.is_none_or(plain) {
+        return Ok(None);
+    }
+    let Some(identity) = provider.checkpoint_identity(&kind.hardware).await else {
+        return Ok(None);
+    };
+    // files that the guest remembers would only be carried about
+    let forget = Exec {
+        timeout: Some(Duration::from_secs(60)),
+        ..Exec::new("sync; echo 1 2>/dev/null >/proc/sys/vm/drop_caches || true")
+    };
+    let _ = guest.run(&forget, &mut |_, _| {}, &context.cancel).await?;
+    let empty = MachineState {
+        provider: kind.provider.to_string(),
+        hardware: kind.hardware.clone(),
+        disks: Vec::new(),
+        nvram: None,
+    };
+    let taken = match session.eject().await {
+        // its fingerprint is that of the artifact, which is not there yet
+        Ok(()) => {
+            take(
+                host,
+                context,
+                session,
+                &empty,
+                (0, Digest::of(b""), identity),
+            )
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    match taken {
+        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Err(ExecError::Cancelled) => Err(ExecError::Cancelled),
+        Err(ExecError::Failed(failure)) => {
+            let output = &context.output;
+            output.warn(format!("no checkpoint: {}", failure.message));
+            Ok(None)
+        }
+    }
+}
+
+/// Ties the checkpoint of an installed machine to what it has become at rest.
+pub(super) fn record_installed(
+    host: &Host,
+    context: &StageContext,
+    checkpoint: StepCheckpoint,
+    at_rest: &MachineState,
+) {
+    let fingerprint = at_rest.lineage();
+    let checkpoint = StepCheckpoint {
+        fingerprint,
+        ..checkpoint
+    };
+    record(host, context, &checkpoint);
+    let output = &context.output;
+    output.note("checkpoint of the running machine");
 }
 
 /// Sets a resumed guest's clock, which stood still, and gives it randomness that no other machine from this checkpoint

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Host;
+use super::checkpoints;
 use super::failure::failure;
 use super::machine::{self, Session, Start};
 use super::media::{self, Media};
@@ -56,15 +57,20 @@ pub(super) async fn execute(
         .as_ref()
         .map(|text| resolver.text(text))
         .transpose()?;
-    let parts = session
-        .shut_down(host, guest, shutdown.as_deref(), None)
-        .await?;
+    let shutdown = shutdown.as_deref();
+    let kept =
+        checkpoints::keep_installed(host, context, kind, &mut session, &guest, shutdown).await?;
+    let below = kept.as_ref().map(|checkpoint| &checkpoint.machine);
+    let parts = session.shut_down(host, guest, shutdown, below).await?;
     let machine = MachineState {
         provider: kind.provider.to_string(),
         hardware: kind.hardware.clone(),
         disks: parts.disks,
         nvram: parts.nvram,
     };
+    if let Some(checkpoint) = kept {
+        checkpoints::record_installed(host, context, checkpoint, &machine);
+    }
     Ok(Artifact {
         machine: Some(machine),
         ..Artifact::default()

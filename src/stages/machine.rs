@@ -19,7 +19,7 @@ use super::shutdown::turn_off;
 use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::{Guest, SshTarget};
-use crate::model::{self, DiskState, Hardware, MachineState, Secret, Ssh};
+use crate::model::{self, DiskState, Drives, Hardware, MachineState, Secret, Ssh};
 use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider};
 use crate::store::{Put, Staging};
 use crate::sys::{Cancel, Entry, Guard};
@@ -33,6 +33,8 @@ const WATCH: Duration = Duration::from_secs(2);
 /// A running machine and all that must vanish with it.
 pub struct Session {
     machine: Option<Box<dyn Machine>>,
+    /// The drives for install media that a checkpoint has to name.
+    pub(super) drives: Drives,
     // fields drop in order: the machine, its files, then its line in the journal
     staging: Staging,
     _entry: Guard,
@@ -50,8 +52,8 @@ pub(crate) struct Start<'a> {
     pub cds: Vec<PathBuf>,
     pub floppy: Option<Vec<u8>>,
     pub ssh_port: u16,
-    /// A checkpoint's memory to go on from.
-    pub memory: Option<PathBuf>,
+    /// A checkpoint's memory to go on from, and the drives that the machine had there.
+    pub memory: Option<(PathBuf, Drives)>,
 }
 
 impl<'a> Start<'a> {
@@ -141,9 +143,14 @@ impl Session {
             cds: start.cds,
             floppy,
             ssh_port: start.ssh_port,
-            memory: start.memory,
+            empty: start
+                .memory
+                .as_ref()
+                .map_or_else(Drives::default, |(_, drives)| *drives),
+            memory: start.memory.map(|(path, _)| path),
             work,
         };
+        let drives = spec.empty;
         let launched = start
             .provider
             .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
@@ -151,6 +158,7 @@ impl Session {
         output.note(&start.provider.describe().await);
         Ok(Self {
             machine: Some(launched),
+            drives,
             staging,
             _entry: entry,
             output: output.clone(),
@@ -301,6 +309,12 @@ impl Session {
         let at_rest = machine.finish().await?;
         self.output.step("keeping the disks");
         keep(host, &at_rest, below)
+    }
+
+    /// Takes the install media out.
+    pub(crate) async fn eject(&mut self) -> Result<(), ExecError> {
+        self.drives = self.machine()?.eject().await?;
+        Ok(())
     }
 
     /// Puts the running machine's state into the store: new layers over `below`, and its memory. It runs on.

@@ -23,7 +23,7 @@ pub(super) async fn execute(
     let below = upstream_machine(context)?;
     let resolver = Resolver::new(host, context);
     let mut keeper = Keeper::new(host, context, kind, &below.provider).await?;
-    let begun = match resumed(host, context, kind, &mut keeper).await? {
+    let begun = match resumed(host, context, kind, below, &mut keeper).await? {
         Some(begun) => begun,
         None => booted(host, context, kind, below, &mut keeper).await?,
     };
@@ -115,18 +115,19 @@ async fn resumed(
     host: &Host,
     context: &StageContext,
     kind: &Provision,
+    below: &MachineState,
     keeper: &mut Keeper<'_>,
 ) -> Result<Option<Begun>, ExecError> {
-    let Some(checkpoint) = keeper.newest() else {
+    let Some(checkpoint) = keeper.newest(below) else {
         return Ok(None);
     };
     match resume(host, context, kind, &checkpoint).await {
         Ok(begun) => {
             let (done, all) = (checkpoint.step, kind.steps.len());
-            let output = &context.output;
-            output.line(&format!(
-                "{done} of {all} steps are as they were, going on from there"
-            ));
+            context.output.line(&match done {
+                0 => "going on from the running machine".to_owned(),
+                _ => format!("{done} of {all} steps are as they were, going on from there"),
+            });
             keeper.restart_clock();
             Ok(Some(begun))
         }
@@ -146,7 +147,7 @@ async fn resume(
 ) -> Result<Begun, ExecError> {
     let state = checkpoint.machine.clone();
     let mut start = Start::over(host, &state, &kind.hardware, &kind.ssh)?;
-    start.memory = Some(host.store.path(&checkpoint.memory));
+    start.memory = Some((host.store.path(&checkpoint.memory), checkpoint.drives));
     let mut session = Session::launch(host, context, start).await?;
     let timeout = kind.ssh.timeout.min(RESUMED);
     let guest = login(&mut session, host, context, &kind.ssh, timeout).await?;

@@ -60,22 +60,7 @@ pub async fn visit(
     let scratch = host.store.staging()?;
     // what a failure points to must outlive the visit
     let logs = host.root.join(".forge/logs").join(&host.run.id);
-    let log = logs.join(format!("visit-{}.log", stage.key.slug()));
-    let output = Output::create(
-        &stage.key,
-        &log,
-        Arc::new(Quiet(tell)),
-        Arc::new(str::to_owned),
-    )
-    .map_err(|e| io("write", &log, &e))?;
-    let context = StageContext {
-        stage: Arc::clone(&stage),
-        upstream: Default::default(),
-        ingredients: Arc::default(),
-        from_scratch: false,
-        output,
-        cancel,
-    };
+    let context = visitor(&stage, &logs, tell, cancel)?;
     let start = Start::over(host, state, &state.hardware, ssh)?;
     let mut session = Session::launch(host, &context, start).await?;
     let resolver = Resolver::new(host, &context);
@@ -107,6 +92,27 @@ pub async fn visit(
     // it went well: nobody will look for its log
     let _ = crate::sys::fs::remove(&logs);
     Ok(code)
+}
+
+/// A stage's context for what is no part of a run; its log goes to `logs`.
+fn visitor(
+    stage: &Arc<Stage>,
+    logs: &Path,
+    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    cancel: Cancel,
+) -> Result<StageContext, StageFailure> {
+    let log = logs.join(format!("visit-{}.log", stage.key.slug()));
+    let sink = Arc::new(Quiet(tell));
+    let output = Output::create(&stage.key, &log, sink, Arc::new(str::to_owned))
+        .map_err(|e| io("write", &log, &e))?;
+    Ok(StageContext {
+        stage: Arc::clone(stage),
+        upstream: Default::default(),
+        ingredients: Arc::default(),
+        from_scratch: false,
+        output,
+        cancel,
+    })
 }
 
 /// A key pair for this visit: the user's `ssh` gets in with it, so that no password passes through a process.

@@ -392,6 +392,12 @@ fn vm_only_the_changed_step_is_done_again_in_the_machine_as_it_was() {
         "the first step set the clock back"
     );
 
+    let changed = format!("{text}{}", layered("second"));
+    sandbox.write("builds.toml", &changed);
+    let _ = sandbox
+        .forge(&["plan", "layered"])
+        .exits(0)
+        .prints("1 of 2 steps cached, from step 2");
     let (output, clock, traces) = build("second", &[]);
     let _ = output.prints("1 of 2 steps are as they were");
     assert_eq!(traces, 1, "the first step was not done again");

@@ -114,6 +114,11 @@ const ISO_BASE: &[Key] = &[
         Text,
         "The command that turns it off; none: the power button.",
     ),
+    key(
+        "checkpoint",
+        Word(Checkpointing::WORDS),
+        "Whether the running machine is kept before it is turned off, so that `provision` goes on from there.",
+    ),
 ];
 
 static ISO: Keys = Keys {

@@ -3,8 +3,8 @@
 use crate::config::tree::{Node, Table};
 use crate::diag::Diagnostic;
 use crate::model::{
-    Clone, Controller, Disk, Duration, Firmware, Hardware, IsoBase, Login, Name, Nic, NicAdapter,
-    Size, Ssh, Text,
+    Checkpointing, Clone, Controller, Disk, Duration, Firmware, Hardware, IsoBase, Login, Name,
+    Nic, NicAdapter, Size, Ssh, Text,
 };
 
 use super::media;
@@ -259,7 +259,16 @@ pub(super) fn iso_base(
         boot,
         ssh: ssh?,
         shutdown,
+        checkpoint: checkpoint(here),
     })
+}
+
+/// When the running machine is kept.
+pub(super) fn checkpoint(here: &Here<'_>) -> Checkpointing {
+    here.get("checkpoint")
+        .and_then(|node| here.site.word(node, Checkpointing::WORDS))
+        .and_then(|word| Checkpointing::from_word(&word))
+        .unwrap_or_default()
 }
 
 /// A machine that comes from another: its hardware and login.

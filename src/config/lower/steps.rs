@@ -4,9 +4,7 @@ use crate::config::keys::ACTIONS;
 use crate::config::loader::unreadable;
 use crate::config::tree::{Node, Table, Value};
 use crate::diag::{Diagnostic, Span, or_list};
-use crate::model::{
-    Checkpointing, Duration, Provision, Shell, ShellSource, Ssh, Step, StepAction, Text,
-};
+use crate::model::{Duration, Provision, Shell, ShellSource, Ssh, Step, StepAction, Text};
 
 use super::pack::checks;
 use super::stage::{Here, Inherited, Lowering};
@@ -33,16 +31,12 @@ pub(super) fn provision(
             steps.extend(step(here, node.span, table, ssh.as_ref()));
         }
     }
-    let checkpoint = here
-        .get("checkpoint")
-        .and_then(|node| here.site.word(node, Checkpointing::WORDS))
-        .and_then(|word| Checkpointing::from_word(&word));
     Some(Provision {
         hardware,
         ssh: ssh?,
         steps,
         shutdown,
-        checkpoint: checkpoint.unwrap_or_default(),
+        checkpoint: machine::checkpoint(here),
     })
 }
 

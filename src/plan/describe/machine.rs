@@ -27,6 +27,8 @@ impl Sheet<'_> {
             boot,
             ssh,
             shutdown,
+            // what is kept beside the result does not change it
+            checkpoint: _,
         } = iso_base;
         self.provider(provider);
         self.hardware(hardware);

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::machine::QemuMachine;
 use super::{Qemu, io_error, preflight, start};
-use crate::model::{Controller, Disk, Firmware, Hardware, Size};
+use crate::model::{Controller, Disk, Drives, Firmware, Hardware, Size};
 use crate::provider::{DiskSource, LaunchSpec, Machine as _, ProviderError};
 use crate::sys::{Cancel, Journal, fs};
 
@@ -111,6 +111,7 @@ async fn probe(
         nvram: None,
         cds: Vec::new(),
         floppy: None,
+        empty: Drives::default(),
         ssh_port: 22,
         memory: None,
         work: dir.path().to_owned(),

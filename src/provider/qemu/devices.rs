@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::firmware::Flash;
 use super::img;
-use crate::model::{Controller, Firmware, Hardware, NicAdapter, Size};
+use crate::model::{Controller, Drives, Firmware, Hardware, NicAdapter, Size};
 use crate::provider::ProviderError;
 
 /// Boot order while a CD is in: CDs first, then disks. [`once_booted`] turns it round for the boots after the first.
@@ -36,6 +36,8 @@ pub(super) struct Invocation<'a> {
     pub(super) disks: &'a [DiskChain],
     pub(super) cds: &'a [PathBuf],
     pub(super) floppy: Option<&'a Path>,
+    /// Drives without a medium.
+    pub(super) empty: Drives,
     /// The code flash and the machine's own variables.
     pub(super) flash: Option<&'a Flash>,
     pub(super) accelerator: &'a str,
@@ -110,9 +112,17 @@ fn is_pc(hardware: &Hardware) -> bool {
             .any(|d| d.controller == Controller::Ide)
 }
 
+/// The floppy drive's name.
+pub(super) const FLOPPY: &str = "floppy0";
+
+/// The name of a CD drive.
+pub(super) fn cd(number: usize) -> String {
+    format!("cd{number}")
+}
+
 /// The properties to set right after the start, as (device, boot index): the order holds from the next reset on.
 pub(super) fn once_booted(cds: usize) -> impl Iterator<Item = (String, usize)> {
-    (0..cds).map(|n| (format!("cd{n}"), LAST + n))
+    (0..cds).map(|n| (cd(n), LAST + n))
 }
 
 /// The command line, without the program.
@@ -239,8 +249,12 @@ impl Line {
     }
 
     fn media(&mut self, machine: &Invocation<'_>) -> Result<(), ProviderError> {
-        for (number, cd) in machine.cds.iter().enumerate() {
-            self.add_json("-blockdev", &read_only(&format!("iso{number}"), cd)?);
+        for number in 0..machine.cds.len().max(machine.empty.cds) {
+            let mut medium = String::new();
+            if let Some(iso) = machine.cds.get(number) {
+                self.add_json("-blockdev", &read_only(&format!("iso{number}"), iso)?);
+                medium = format!(",drive=iso{number}");
+            }
             // pc: the second channel; q35: its six SATA ports
             let place = match is_pc(machine.hardware) {
                 true => format!("bus=ide.1,unit={number}"),
@@ -248,15 +262,25 @@ impl Line {
             };
             self.add(
                 "-device",
-                format!("ide-cd,{place},id=cd{number},drive=iso{number},bootindex={number}"),
+                format!(
+                    "ide-cd,{place},id={}{medium},bootindex={number}",
+                    cd(number)
+                ),
             );
         }
-        if let Some(floppy) = machine.floppy {
-            self.add_json("-blockdev", &read_only("diskette", floppy)?);
+        if machine.floppy.is_some() || machine.empty.floppy {
+            let mut medium = "";
+            if let Some(floppy) = machine.floppy {
+                self.add_json("-blockdev", &read_only("diskette", floppy)?);
+                medium = ",drive=diskette";
+            }
             if !is_pc(machine.hardware) {
                 self.add("-device", "isa-fdc,id=fdc");
             }
-            self.add("-device", "floppy,drive=diskette,drive-type=144");
+            self.add(
+                "-device",
+                format!("floppy,id={FLOPPY}{medium},drive-type=144"),
+            );
         }
         Ok(())
     }

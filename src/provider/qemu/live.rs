@@ -165,7 +165,7 @@ pub(super) async fn resume(machine: &mut QemuMachine, file: &Path) -> Result<(),
     let arguments = json!({ "uri": format!("unix:{}", img::utf8(&socket)?) });
     machine.command("migrate-incoming", arguments).await?;
     let stream = UnixStream::connect(&socket).map_err(|e| io_error(&socket, e))?;
-    let reader = tokio::task::spawn_blocking(move || decompress(from, stream));
+    let reader = tokio::task::spawn_blocking(move || decompress(from, &stream));
     transferred(machine, 0).await?;
     let read = reader.await.map_err(io::Error::other);
     read.and_then(|done| done).map_err(|e| io_error(file, e))?;
@@ -225,7 +225,7 @@ fn compress(from: UnixStream, to: File) -> io::Result<()> {
     zstd::stream::copy_encode(from, to, LEVEL)
 }
 
-fn decompress(from: File, to: UnixStream) -> io::Result<()> {
-    zstd::stream::copy_decode(from, &to)?;
+fn decompress(from: File, to: &UnixStream) -> io::Result<()> {
+    zstd::stream::copy_decode(from, to)?;
     to.shutdown(std::net::Shutdown::Write)
 }

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::img::Img;
-use super::live;
 use super::qmp::{Qmp, QmpError};
 use super::screen::{self, Cells};
 use super::typing::{self, Console};
-use crate::model::{Duration, Keys, Size};
+use super::{devices, live};
+use crate::model::{Drives, Duration, Keys, Size};
 use crate::provider::{AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing};
 use crate::sys::{Cancel, Guard, process};
 
@@ -44,6 +44,8 @@ pub(super) struct QemuMachine {
     /// How many checkpoints have been begun.
     pub(super) checkpoints: usize,
     pub(super) nvram: Option<PathBuf>,
+    /// Drives for removable media.
+    pub(super) drives: Drives,
     pub(super) ssh: Option<SocketAddr>,
     pub(super) cancel: Cancel,
     /// Removes the directory of the control socket when that is not in `work`.
@@ -253,6 +255,19 @@ impl Machine for QemuMachine {
 
     fn resets(&self) -> Option<u64> {
         Some(self.qmp.seen().resets)
+    }
+
+    async fn eject(&mut self) -> Result<Drives, ProviderError> {
+        let cds = (0..self.drives.cds).map(devices::cd);
+        let floppy = self.drives.floppy.then(|| devices::FLOPPY.to_owned());
+        for drive in cds.chain(floppy) {
+            let arguments = json!({ "id": drive, "force": true });
+            self.command("blockdev-open-tray", arguments).await?;
+            for command in ["blockdev-remove-medium", "blockdev-close-tray"] {
+                self.command(command, json!({ "id": drive })).await?;
+            }
+        }
+        Ok(self.drives)
     }
 
     async fn checkpoint(&mut self) -> Result<Checkpoint, ProviderError> {

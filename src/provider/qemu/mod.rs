@@ -35,7 +35,7 @@ use self::machine::{Drive, QemuMachine};
 use self::qmp::{Qmp, QmpError};
 pub use self::settings::{Accelerator, Settings, SettingsError};
 use super::{DiskSource, LaunchSpec, Machine, Provider, ProviderError};
-use crate::model::{Firmware, Hardware};
+use crate::model::{Drives, Firmware, Hardware};
 use crate::sys::{Cancel, Entry, Guard, Journal, process};
 
 /// How long QEMU may take to connect; under load its start has taken seconds.
@@ -192,6 +192,7 @@ async fn start(
         disks: &disks,
         cds: &spec.cds,
         floppy: spec.floppy.as_deref(),
+        empty: spec.empty,
         flash: flash.as_ref(),
         accelerator: &choice.accelerator,
         cpu: qemu.cpu(&choice.accelerator),
@@ -217,6 +218,10 @@ async fn start(
         control,
         checkpoints: 0,
         nvram: flash.map(|flash| flash.vars),
+        drives: Drives {
+            cds: spec.cds.len().max(spec.empty.cds),
+            floppy: spec.floppy.is_some() || spec.empty.floppy,
+        },
         ssh: None,
         cancel,
         _socket: socket,
@@ -258,7 +263,7 @@ async fn prepare(qmp: &Qmp, spec: &LaunchSpec) -> Result<Option<SocketAddr>, Qmp
             });
         }
     }
-    for (device, index) in devices::once_booted(spec.cds.len()) {
+    for (device, index) in devices::once_booted(spec.cds.len().max(spec.empty.cds)) {
         let arguments = json!({
             "path": format!("/machine/peripheral/{device}"), "property": "bootindex", "value": index,
         });

@@ -55,6 +55,7 @@ impl Bench {
             nvram: None,
             cds: Vec::new(),
             floppy: None,
+            empty: Drives::default(),
             ssh_port: 22,
             memory: None,
             work,

@@ -37,6 +37,7 @@ fn planned(name: &str, decision: StepDecision, expected: Option<u64>) -> PlanSte
         key: stage(name),
         decision,
         expected: expected.map(Duration::from_millis),
+        kept: None,
     }
 }
 
@@ -60,11 +61,14 @@ pub(super) fn plan() -> Plan {
         steps: vec![
             fresh("test-iso"),
             fresh("iso-base[os=mini]"),
-            planned(
-                "provision[os=mini]",
-                StepDecision::Stale { reasons },
-                Some(34_600),
-            ),
+            PlanStep {
+                kept: Some((2, 6)),
+                ..planned(
+                    "provision[os=mini]",
+                    StepDecision::Stale { reasons },
+                    Some(34_600),
+                )
+            },
             planned(
                 "export[os=mini]",
                 pending("provision[os=mini]", Vec::new()),
@@ -86,6 +90,7 @@ fn a_plan_says_what_runs_and_why() {
     fresh    iso-base[os=mini]
     run      provision[os=mini]  scripts/install.sh changed            ~35s
                                  memory 2GiB → 4GiB
+                                 2 of 6 steps cached, from step 3
     pending  export[os=mini]     upstream provision[os=mini] will run  ~4s
     run      verify[os=mini]     never built
                                  upstream export[os=mini] will run

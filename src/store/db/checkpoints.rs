@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::records::{json, key, parse};
 use super::{Db, now};
-use crate::model::{Artifact, Digest, MachineState, StageKey};
+use crate::model::{Artifact, Digest, Drives, MachineState, StageKey};
 use crate::store::{Store, StoreError};
 
 /// A running machine after some of a stage's steps. A stage has one after each step at most.
@@ -21,6 +21,9 @@ pub struct StepCheckpoint {
     pub machine: MachineState,
     /// The memory, a file in the store.
     pub memory: Digest,
+    /// The drives for install media that the machine still has.
+    #[serde(default)]
+    pub drives: Drives,
 }
 
 impl StepCheckpoint {
@@ -36,17 +39,28 @@ impl StepCheckpoint {
 }
 
 impl Db {
-    /// The stage's checkpoint with this fingerprint, its use noted.
+    /// The checkpoint with this fingerprint, whichever stage has left it; its use is noted.
     #[must_use]
-    pub fn checkpoint(&self, stage: &StageKey, fingerprint: &Digest) -> Option<StepCheckpoint> {
+    pub fn checkpoint(&self, fingerprint: &Digest) -> Option<StepCheckpoint> {
         self.ask(|db| {
             db.prepare_cached(
-                "UPDATE checkpoints SET used = ?3 WHERE stage = ?1 AND fingerprint = ?2 RETURNING state",
+                "UPDATE checkpoints SET used = ?2 WHERE fingerprint = ?1 RETURNING state",
             )?
-            .query_row(params![key(stage), fingerprint.as_bytes(), now()], |row| {
+            .query_row(params![fingerprint.as_bytes(), now()], |row| {
                 parse(&row.get::<_, String>(0)?)
             })
             .optional()
+        })
+    }
+
+    /// As [`Db::checkpoint`], without using it.
+    pub(super) fn look_at_checkpoint(&self, fingerprint: &Digest) -> Option<StepCheckpoint> {
+        self.ask(|db| {
+            db.prepare_cached("SELECT state FROM checkpoints WHERE fingerprint = ?1")?
+                .query_row([fingerprint.as_bytes()], |row| {
+                    parse(&row.get::<_, String>(0)?)
+                })
+                .optional()
         })
     }
 
@@ -90,14 +104,10 @@ impl Db {
     }
 
     /// Removes one checkpoint: it could not be gone on from.
-    pub fn drop_checkpoint(
-        &self,
-        stage: &StageKey,
-        fingerprint: &Digest,
-    ) -> Result<(), StoreError> {
+    pub fn drop_checkpoint(&self, fingerprint: &Digest) -> Result<(), StoreError> {
         self.with(|db| {
-            db.prepare_cached("DELETE FROM checkpoints WHERE stage = ?1 AND fingerprint = ?2")?
-                .execute(params![key(stage), fingerprint.as_bytes()])
+            db.prepare_cached("DELETE FROM checkpoints WHERE fingerprint = ?1")?
+                .execute([fingerprint.as_bytes()])
                 .map(drop)
         })
     }

@@ -26,6 +26,19 @@ impl Records for StoredRecords<'_> {
         self.db.last(stage)
     }
 
+    fn steps_kept(&self, chain: &[Digest]) -> Option<usize> {
+        let whole = |checkpoint: &StepCheckpoint| {
+            let mut digests = checkpoint.digests();
+            digests.all(|digest| self.store.contains(&digest))
+        };
+        let newest = chain.iter().enumerate().rev();
+        let mut kept = newest.filter(|(_, fingerprint)| {
+            let found = self.db.look_at_checkpoint(fingerprint);
+            found.is_some_and(|checkpoint| whole(&checkpoint))
+        });
+        kept.next().map(|(done, _)| done)
+    }
+
     fn intact(&self, artifact: &Artifact) -> Result<(), String> {
         self.store.intact(artifact)
     }

@@ -46,6 +46,7 @@ fn line(hardware: &Hardware, change: impl FnOnce(&mut Invocation<'_>)) -> String
         control: Path::new("/t/qmp"),
         serial: Path::new("/w,x/serial.log"),
         incoming: false,
+        empty: Drives::default(),
     };
     change(&mut machine);
     let words = command_line(&machine).unwrap();
