@@ -73,13 +73,13 @@ fn gc(global: &Global, age: Duration, dry_run: bool) -> Result<(), CliError> {
     let report = if find_project(global).is_ok() {
         let session = Session::load(global, &Choice::default())?;
         let (store, db) = session.open()?;
-        let mut keep =
-            keep_set(&store, Some((&session.root, &db)), None).map_err(|e| store_error(&e))?;
+        let mut keep = keep_set(&store, Some((&session.root, &db)), None, Some(age))
+            .map_err(|e| store_error(&e))?;
         keep.extend(Kept::new(&session.state_dir()).digests());
         store.gc(&keep, Some(age), dry_run)
     } else {
         let store = open_store(&cache_dir(global)?)?;
-        let keep = keep_set(&store, None, None).map_err(|e| store_error(&e))?;
+        let keep = keep_set(&store, None, None, Some(age)).map_err(|e| store_error(&e))?;
         store.gc(&keep, Some(age), dry_run)
     };
     let report = report.map_err(|e| store_error(&e))?;

@@ -11,7 +11,7 @@ use super::session::{Session, store_error};
 use super::{CliError, Exit};
 use crate::model::{Digest, Size, StageKey};
 use crate::stages::Kept;
-use crate::store::{Db, Store, keep_set};
+use crate::store::{Db, StepCheckpoint, Store, keep_set};
 use crate::sys::FileLock;
 
 /// Remove what stages have left: artifacts, machines, records; the next run builds them anew
@@ -122,8 +122,8 @@ struct Cleaner<'a> {
 
 impl Cleaner<'_> {
     fn stage(&mut self, key: &StageKey, age: Option<Duration>) -> Result<(), CliError> {
+        self.checkpoints(key, age)?;
         let Some(last) = self.db.last(key) else {
-            self.checkpoints(key)?;
             return self.kept_machine(key);
         };
         if age.is_some_and(|age| made_within(last.started, age)) {
@@ -153,18 +153,22 @@ impl Cleaner<'_> {
                     .flat_map(|record| record.artifact.digests()),
             );
         }
-        self.checkpoints(key)?;
         self.kept_machine(key)
     }
 
-    /// What the stage could have gone on from.
-    fn checkpoints(&mut self, key: &StageKey) -> Result<(), CliError> {
-        if self.dry_run {
-            return Ok(());
+    /// What the stage could have gone on from, if it was not used within `age`.
+    fn checkpoints(&mut self, key: &StageKey, age: Option<Duration>) -> Result<(), CliError> {
+        let old = match self.dry_run {
+            true => self.db.checkpoints_of(key, age),
+            false => self.db.forget_checkpoints(key, age),
+        };
+        let old = old.map_err(|e| store_error(&e))?;
+        if !old.is_empty() {
+            self.removed.push(format!("the checkpoints of {key}"));
         }
-        let dropped = self.db.forget_checkpoints(key);
-        for checkpoint in dropped.map_err(|e| store_error(&e))? {
-            self.forgotten.extend(checkpoint.digests());
+        if !self.dry_run {
+            let digests = old.iter().flat_map(StepCheckpoint::digests);
+            self.forgotten.extend(digests);
         }
         Ok(())
     }
@@ -190,7 +194,7 @@ impl Cleaner<'_> {
         if self.dry_run {
             return Ok(());
         }
-        let mut keep = keep_set(store, Some((&self.session.root, self.db)), None)
+        let mut keep = keep_set(store, Some((&self.session.root, self.db)), None, None)
             .map_err(|e| store_error(&e))?;
         keep.extend(Kept::new(&self.session.state_dir()).digests());
         if !everything {

@@ -91,6 +91,7 @@ async fn attempts(
         .request
         .logs
         .join(format!("{}.log", stage.key.slug()));
+    let forced = shared.request.forced.contains(&stage.key.name);
     let mut attempt = 1;
     loop {
         let started = Instant::now();
@@ -101,18 +102,23 @@ async fn attempts(
             expected: shared.db.duration(&stage.key, ""),
             attempt,
         });
-        let output = match Output::create(
-            &stage.key,
-            &log,
-            Arc::clone(&shared.sink),
-            Arc::clone(&shared.redact),
-        ) {
+        let (sink, redact) = (Arc::clone(&shared.sink), Arc::clone(&shared.redact));
+        let output = match Output::create(&stage.key, &log, sink, redact) {
             Ok(output) => output,
             Err(error) => {
                 return fail_early(format!("cannot write the log {}: {error}", log.display()));
             }
         };
-        let result = attempt_once(shared, stage, &upstream, &ingredients, &output).await;
+        let context = StageContext {
+            stage: Arc::clone(stage),
+            upstream: upstream.clone(),
+            ingredients: Arc::clone(&ingredients),
+            from_scratch: forced || attempt > 1,
+            output: output.clone(),
+            // its own token: a timeout stops this attempt and its clean-up still runs
+            cancel: shared.cancel.child(),
+        };
+        let result = attempt_once(shared, stage, context).await;
         output.flush();
         let elapsed = started.elapsed();
         let failure = match result {
@@ -179,21 +185,10 @@ fn commit(
 
 async fn attempt_once(
     shared: &Shared,
-    stage: &Arc<Stage>,
-    upstream: &BTreeMap<StageKey, Arc<Artifact>>,
-    ingredients: &Arc<plan::Ingredients>,
-    output: &Output,
+    stage: &Stage,
+    context: StageContext,
 ) -> Result<Artifact, ExecError> {
-    // its own token: a timeout stops this attempt and its clean-up still runs
-    let cancel = shared.cancel.child();
-    let context = StageContext {
-        stage: Arc::clone(stage),
-        upstream: upstream.clone(),
-        ingredients: Arc::clone(ingredients),
-        from_scratch: shared.request.forced.contains(&stage.key.name),
-        output: output.clone(),
-        cancel: cancel.clone(),
-    };
+    let cancel = context.cancel.clone();
     let work = shared.executor.execute(context);
     let Some(limit) = stage.timeout else {
         return work.await;

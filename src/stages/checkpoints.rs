@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::Host;
+use super::failure::failure;
 use super::machine::Session;
 use crate::engine::{ExecError, StageContext};
-use crate::guest::{Exec, Guest};
+use crate::guest::{Exec, Guest, GuestError};
 use crate::model::{Checkpointing, Digest, IsoBase, MachineState, Provision};
 use crate::store::StepCheckpoint;
 
@@ -63,23 +64,39 @@ impl<'a> Keeper<'a> {
             return None;
         }
         let wanted = self.chain.iter().rev().copied().chain([below.lineage()]);
-        let mut found = wanted.filter_map(|fingerprint| self.host.db.checkpoint(&fingerprint));
-        found.find(|checkpoint| {
+        let found = wanted.filter_map(|fingerprint| self.host.db.checkpoint(&fingerprint));
+        let mut others = None;
+        for checkpoint in found {
             let whole = |digest| self.host.store.use_object(&digest).is_ok();
-            checkpoint.identity == *identity && checkpoint.digests().all(whole)
-        })
+            if checkpoint.identity != *identity {
+                others = Some(checkpoint.identity);
+            } else if checkpoint.digests().all(whole) {
+                return Some(checkpoint);
+            }
+        }
+        if let Some(other) = others {
+            let output = &self.context.output;
+            output.line(&format!(
+                "the machine was kept under `{other}`, and this is `{identity}`: starting it from its disks"
+            ));
+        }
+        None
     }
 
     /// The checkpoint could not be gone on from.
     pub(super) fn forget(&self, checkpoint: &StepCheckpoint, why: &ExecError) {
-        let why = match why {
-            ExecError::Failed(failure) => failure.message.as_str(),
-            ExecError::Cancelled => return,
+        let ExecError::Failed(failure) = why else {
+            return;
         };
         let output = &self.context.output;
         output.warn(format!(
-            "the machine could not go on from where it was kept ({why}); starting it from its disks"
+            "the machine could not go on from where it was kept ({}); starting it from its disks",
+            failure.message
         ));
+        if failure.environment {
+            // that is not its fault
+            return;
+        }
         let _ = self.host.db.drop_checkpoint(&checkpoint.fingerprint);
         self.host.store.discard_memory(checkpoint);
     }
@@ -106,29 +123,17 @@ impl<'a> Keeper<'a> {
             return Ok(());
         }
         let started = Instant::now();
-        let (step, fingerprint) = (done, self.chain[done]);
-        let taken = take(
-            self.host,
-            self.context,
-            session,
-            state,
-            (step, fingerprint, identity),
-        )
-        .await;
-        match taken {
-            Ok(checkpoint) => {
-                *state = checkpoint.machine.clone();
+        let what = (done, self.chain[done], identity);
+        let (machine, kept) = take(self.host, self.context, session, state, what).await?;
+        *state = machine;
+        match kept {
+            Some(checkpoint) => {
                 record(self.host, self.context, &checkpoint);
                 let all = self.chain.len() - 1;
                 let output = &self.context.output;
                 output.note(&format!("checkpoint after {done} of {all} steps"));
             }
-            Err(ExecError::Cancelled) => return Err(ExecError::Cancelled),
-            Err(ExecError::Failed(failure)) => {
-                let output = &self.context.output;
-                output.warn(format!("no checkpoint: {}", failure.message));
-                self.identity = None;
-            }
+            None => self.identity = None,
         }
         self.cost = started.elapsed();
         self.since = Instant::now();
@@ -136,24 +141,33 @@ impl<'a> Keeper<'a> {
     }
 }
 
-/// Takes a checkpoint of the running machine, whose disks are laid over `below`.
+/// Takes a checkpoint of the running machine, whose disks are laid over `below`. Returns what they are laid over from then
+/// on; that there is no checkpoint is told, and no error.
 async fn take(
     host: &Host,
     context: &StageContext,
     session: &mut Session,
     below: &MachineState,
     (step, fingerprint, identity): (usize, Digest, String),
-) -> Result<StepCheckpoint, ExecError> {
+) -> Result<(MachineState, Option<StepCheckpoint>), ExecError> {
     context.output.step("keeping the running machine");
     let (machine, memory) = session.checkpoint(host, below).await?;
-    Ok(StepCheckpoint {
+    let memory = match memory {
+        Ok(memory) => memory,
+        Err(why) => {
+            context.output.warn(format!("no checkpoint: {why}"));
+            return Ok((machine, None));
+        }
+    };
+    let checkpoint = StepCheckpoint {
         step,
         fingerprint,
         identity,
-        machine,
+        machine: machine.clone(),
         memory,
         drives: session.drives,
-    })
+    };
+    Ok((machine, Some(checkpoint)))
 }
 
 fn record(host: &Host, context: &StageContext, checkpoint: &StepCheckpoint) {
@@ -168,7 +182,7 @@ fn record(host: &Host, context: &StageContext, checkpoint: &StepCheckpoint) {
 const TURNS_OFF: &str = r"^\s*(sudo\s+)?(/\S*/)?(shutdown|poweroff|halt|systemctl\s+(poweroff|halt)|init\s+0)(\s+[\w+-]+)*\s*$";
 
 /// An installed machine, as it runs: `provision` goes on from there instead of booting what `iso-base` has left. Returns
-/// what its disks are laid over from then on.
+/// what its disks are laid over from then on, if that has changed, and the checkpoint.
 pub(super) async fn keep_installed(
     host: &Host,
     context: &StageContext,
@@ -176,50 +190,42 @@ pub(super) async fn keep_installed(
     session: &mut Session,
     guest: &Guest,
     shutdown: Option<&str>,
-) -> Result<Option<StepCheckpoint>, ExecError> {
+) -> Result<(Option<MachineState>, Option<StepCheckpoint>), ExecError> {
     let provider = host.provider(kind.provider.as_str())?;
     let plain = |command| regex::Regex::new(TURNS_OFF).is_ok_and(|off| off.is_match(command));
     if kind.checkpoint == Checkpointing::Never || !shutdown.is_none_or(plain) {
-        return Ok(None);
+        return Ok((None, None));
     }
     let Some(identity) = provider.checkpoint_identity(&kind.hardware).await else {
-        return Ok(None);
+        return Ok((None, None));
     };
     // files that the guest remembers would only be carried about
     let forget = Exec {
         timeout: Some(Duration::from_secs(60)),
         ..Exec::new("sync; echo 1 2>/dev/null >/proc/sys/vm/drop_caches || true")
     };
-    let _ = guest.run(&forget, &mut |_, _| {}, &context.cancel).await?;
-    let empty = MachineState {
-        provider: kind.provider.to_string(),
-        hardware: kind.hardware.clone(),
-        disks: Vec::new(),
-        nvram: None,
-    };
-    let taken = match session.eject().await {
-        // its fingerprint is that of the artifact, which is not there yet
-        Ok(()) => {
-            take(
-                host,
-                context,
-                session,
-                &empty,
-                (0, Digest::of(b""), identity),
-            )
-            .await
+    let forgotten = guest.run(&forget, &mut |_, _| {}, &context.cancel).await;
+    let skipped = match (forgotten, session.eject().await) {
+        (Err(GuestError::Cancelled), _) | (_, Err(ExecError::Cancelled)) => {
+            return Err(ExecError::Cancelled);
         }
-        Err(error) => Err(error),
-    };
-    match taken {
-        Ok(checkpoint) => Ok(Some(checkpoint)),
-        Err(ExecError::Cancelled) => Err(ExecError::Cancelled),
-        Err(ExecError::Failed(failure)) => {
-            let output = &context.output;
-            output.warn(format!("no checkpoint: {}", failure.message));
-            Ok(None)
+        (Err(error), _) => error.to_string(),
+        (_, Err(ExecError::Failed(failure))) => failure.message,
+        (Ok(_), Ok(())) => {
+            let empty = MachineState {
+                provider: kind.provider.to_string(),
+                hardware: kind.hardware.clone(),
+                disks: Vec::new(),
+                nvram: None,
+            };
+            // its fingerprint is that of the artifact, which is not there yet
+            let what = (0, Digest::of(b""), identity);
+            let (machine, kept) = take(host, context, session, &empty, what).await?;
+            return Ok((Some(machine), kept));
         }
-    }
+    };
+    context.output.warn(format!("no checkpoint: {skipped}"));
+    Ok((None, None))
 }
 
 /// Ties the checkpoint of an installed machine to what it has become at rest.
@@ -247,20 +253,25 @@ pub(super) async fn wake(guest: &Guest, context: &StageContext) -> Result<(), Ex
     let mut seed = [0; 32];
     let random = ring::rand::SystemRandom::new();
     let _ = ring::rand::SecureRandom::fill(&random, &mut seed);
-    let exec = Exec {
+    let set = format!("date -u -s @{now} >/dev/null 2>&1");
+    let as_root = Exec {
         stdin: Some(seed.to_vec()),
         timeout: Some(Duration::from_secs(60)),
-        ..Exec::new(format!(
-            "cat >/dev/urandom; date -u -s @{now} >/dev/null 2>&1 || sudo -n date -u -s @{now} >/dev/null 2>&1"
-        ))
+        ..Exec::new(format!("cat >/dev/urandom; {set} || sudo -n {set}"))
     };
-    let code = guest.run(&exec, &mut |_, _| {}, &context.cancel).await?;
-    if code != 0 {
-        let output = &context.output;
-        output.warn(
-            "the resumed guest's clock could not be set: it stands where the machine was kept"
-                .to_owned(),
-        );
+    let mut code = guest.run(&as_root, &mut |_, _| {}, &context.cancel).await?;
+    if let (1.., Some(password)) = (code, &guest.target().password) {
+        let with_password = Exec {
+            stdin: Some(format!("{}\n", password.reveal()).into_bytes()),
+            timeout: Some(Duration::from_secs(60)),
+            ..Exec::new(format!("sudo -S -p '' {set}"))
+        };
+        code = guest
+            .run(&with_password, &mut |_, _| {}, &context.cancel)
+            .await?;
     }
-    Ok(())
+    match code {
+        0 => Ok(()),
+        _ => Err(failure("its clock could not be set").into()),
+    }
 }

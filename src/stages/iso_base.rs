@@ -58,10 +58,11 @@ pub(super) async fn execute(
         .map(|text| resolver.text(text))
         .transpose()?;
     let shutdown = shutdown.as_deref();
-    let kept =
+    let (below, kept) =
         checkpoints::keep_installed(host, context, kind, &mut session, &guest, shutdown).await?;
-    let below = kept.as_ref().map(|checkpoint| &checkpoint.machine);
-    let parts = session.shut_down(host, guest, shutdown, below).await?;
+    let parts = session
+        .shut_down(host, guest, shutdown, below.as_ref())
+        .await?;
     let machine = MachineState {
         provider: kind.provider.to_string(),
         hardware: kind.hardware.clone(),

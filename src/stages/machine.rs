@@ -20,7 +20,7 @@ use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::{Guest, SshTarget};
 use crate::model::{self, DiskState, Drives, Hardware, MachineState, Secret, Ssh};
-use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider};
+use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider, ProviderError};
 use crate::store::{Put, Staging};
 use crate::sys::{Cancel, Entry, Guard};
 
@@ -33,6 +33,7 @@ const WATCH: Duration = Duration::from_secs(2);
 /// A running machine and all that must vanish with it.
 pub struct Session {
     machine: Option<Box<dyn Machine>>,
+    memory: model::Size,
     /// The drives for install media that a checkpoint has to name.
     pub(super) drives: Drives,
     // fields drop in order: the machine, its files, then its line in the journal
@@ -91,6 +92,36 @@ impl<'a> Start<'a> {
             memory: None,
         })
     }
+
+    /// What the provider is told; the machine's files go into `dir`.
+    fn spec(self, name: String, dir: &Path) -> Result<LaunchSpec, StageFailure> {
+        let floppy = match self.floppy {
+            Some(bytes) => {
+                let path = dir.join("floppy.img");
+                std::fs::write(&path, bytes).map_err(|e| io("write", &path, &e))?;
+                Some(path)
+            }
+            None => None,
+        };
+        let work = dir.join("machine");
+        std::fs::create_dir_all(&work).map_err(|e| io("create", &work, &e))?;
+        let (memory, empty) = match self.memory {
+            Some((memory, drives)) => (Some(memory), drives),
+            None => (None, Drives::default()),
+        };
+        Ok(LaunchSpec {
+            name,
+            hardware: self.hardware,
+            disks: self.disks,
+            nvram: self.nvram,
+            cds: self.cds,
+            floppy,
+            ssh_port: self.ssh_port,
+            empty,
+            memory,
+            work,
+        })
+    }
 }
 
 impl Session {
@@ -125,39 +156,16 @@ impl Session {
             .map_err(|e| io("write", Path::new("the journal"), &e))?;
         // the staging area removes itself; the journal's line is for the case that forge is killed
         entry.keep_paths();
-        let floppy = match start.floppy {
-            Some(bytes) => {
-                let path = staging.path().join("floppy.img");
-                std::fs::write(&path, bytes).map_err(|e| io("write", &path, &e))?;
-                Some(path)
-            }
-            None => None,
-        };
-        let work = staging.path().join("machine");
-        std::fs::create_dir_all(&work).map_err(|e| io("create", &work, &e))?;
-        let spec = LaunchSpec {
-            name: context.stage.key.slug(),
-            hardware: start.hardware,
-            disks: start.disks,
-            nvram: start.nvram,
-            cds: start.cds,
-            floppy,
-            ssh_port: start.ssh_port,
-            empty: start
-                .memory
-                .as_ref()
-                .map_or_else(Drives::default, |(_, drives)| *drives),
-            memory: start.memory.map(|(path, _)| path),
-            work,
-        };
-        let drives = spec.empty;
-        let launched = start
-            .provider
+        let provider = Arc::clone(start.provider);
+        let spec = start.spec(context.stage.key.slug(), staging.path())?;
+        let (drives, memory) = (spec.empty, spec.hardware.memory);
+        let launched = provider
             .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
             .await?;
-        output.note(&start.provider.describe().await);
+        output.note(&provider.describe().await);
         Ok(Self {
             machine: Some(launched),
+            memory,
             drives,
             staging,
             _entry: entry,
@@ -317,20 +325,39 @@ impl Session {
         Ok(())
     }
 
-    /// Puts the running machine's state into the store: new layers over `below`, and its memory. It runs on.
+    /// Puts the running machine's state into the store: new layers over `below`, and its memory. It runs on. Where there is
+    /// only a reason instead of the memory, the machine is as it was, or has new layers, but no checkpoint. An error is
+    /// one of the machine itself.
     pub(crate) async fn checkpoint(
         &mut self,
         host: &Host,
         below: &MachineState,
-    ) -> Result<(MachineState, model::Digest), ExecError> {
-        let taken = self.machine()?.checkpoint().await?;
+    ) -> Result<(MachineState, Result<model::Digest, String>), ExecError> {
+        let work = self.staging.path().to_owned();
+        let memory = self.memory;
+        if crate::sys::fs::free_space(&work).is_ok_and(|free| free < memory.bytes()) {
+            let why = format!("less than {memory} are free at {}", work.display());
+            return Ok((below.clone(), Err(why)));
+        }
+        let taken = match self.machine()?.checkpoint().await {
+            Ok(taken) => taken,
+            Err(error @ (ProviderError::Failed(_) | ProviderError::Io { .. })) => {
+                return Ok((below.clone(), Err(error.to_string())));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // without these layers nothing is right any more
         let parts = keep(host, &taken.at_rest, Some(below))?;
-        let memory = host.store.put_file(&taken.memory, Put::Move)?.digest;
         let state = MachineState {
             disks: parts.disks,
             nvram: parts.nvram.or(below.nvram),
             ..below.clone()
         };
+        let memory = host.store.put_file(&taken.memory, Put::Move);
+        let memory = memory.map(|file| file.digest).map_err(|error| {
+            let _ = crate::sys::fs::remove(&taken.memory);
+            error.to_string()
+        });
         Ok((state, memory))
     }
 

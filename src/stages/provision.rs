@@ -31,9 +31,9 @@ pub(super) async fn execute(
         mut session,
         guest,
         state: mut below,
-        done,
+        done: resumed_after,
     } = begun;
-    for (index, step) in kind.steps.iter().enumerate().skip(done) {
+    for (index, step) in kind.steps.iter().enumerate().skip(resumed_after) {
         context.output.step(format!(
             "[{}/{}] {}",
             index + 1,
@@ -44,7 +44,11 @@ pub(super) async fn execute(
             if host.on_error == super::OnError::Keep {
                 flush(&guest, &context.cancel).await;
             }
-            let error = session.evidence(error).await;
+            let mut error = session.evidence(error).await;
+            if let (1.., ExecError::Failed(failure)) = (resumed_after, &mut error) {
+                let name = &context.stage.key.name;
+                failure.help.push(format!("the first {resumed_after} steps were not done again: `forge run --force {name}` starts from the disks"));
+            }
             return Err(session
                 .abandon(host, &context.stage.key, &below, error)
                 .await);

@@ -26,22 +26,23 @@ pub struct GcReport {
 }
 
 /// What the records of all projects that use the store need: of each stage the last record, and all that were used within
-/// `age`. `own` is the database that is open already.
+/// `age`; and the checkpoints that were used within `kept`. `own` is the database that is open already.
 pub fn keep_set(
     store: &Store,
     own: Option<(&Path, &Db)>,
     age: Option<Duration>,
+    kept: Option<Duration>,
 ) -> Result<HashSet<Digest>, StoreError> {
     let mut keep = HashSet::new();
     if let Some((_, db)) = own {
-        keep.extend(db.all_digests(age)?);
+        keep.extend(db.all_digests(age, kept)?);
     }
     for root in store.projects()? {
         if own.is_some_and(|(path, _)| path == root) {
             continue;
         }
         let path = root.join(".forge/forge.db");
-        let needed = Db::open_other(&path).and_then(|db| db.all_digests(age));
+        let needed = Db::open_other(&path).and_then(|db| db.all_digests(age, kept));
         keep.extend(needed.map_err(|source| StoreError::Project {
             root,
             source: Box::new(source),

@@ -57,6 +57,7 @@ impl Store {
     pub fn open(cache: &Path) -> Result<Self, StoreError> {
         let tag = cache.join("CACHEDIR.TAG");
         if !tag.exists() {
+            make_private(cache).map_err(at(cache))?;
             for dir in ["objects", "used", "running", "staging", "projects"] {
                 let dir = cache.join(dir);
                 fs::create_dir_all(&dir).map_err(at(&dir))?;
@@ -268,4 +269,17 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
         let _ = (path, mode);
         Ok(())
     }
+}
+
+/// Makes the cache's directory so that others cannot look into it: machines' memory holds what they were told in
+/// confidence. One that is there stays as its owner made it.
+fn make_private(dir: &Path) -> std::io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir)
 }

@@ -26,7 +26,7 @@ use super::{Qemu, devices, io_error, output};
 use crate::model::{Controller, Digest, Hardware};
 use crate::provider::{AtRest, Checkpoint, DiskFile, ProviderError};
 
-/// How long QEMU may take to stop the guest's processors, and to open a socket.
+/// How long QEMU may take to connect to a socket, and to give up a transfer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How long the memory may take on its way: minutes for many gigabytes.
 const TRANSFER: Duration = Duration::from_secs(900);
@@ -47,10 +47,10 @@ pub(super) async fn identity(qemu: &Qemu, hardware: &Hardware) -> Option<String>
     let version = version.lines().next().unwrap_or_default();
     let accelerator = &qemu.choice().await.ok()?.accelerator;
     let cpu = qemu.cpu(accelerator);
-    let processor = match cpu {
-        // its features are those of this machine
-        "host" => processor(),
-        _ => String::new(),
+    let processor = match accelerator.as_str() {
+        "tcg" => String::new(),
+        // what a guest is given also depends on this machine's
+        _ => processor(),
     };
     let devices = super::DEVICES_VERSION;
     let parts = format!("{hardware:?} {processor}");
@@ -71,12 +71,14 @@ fn processor() -> String {
 /// Takes a checkpoint; the guest stands still meanwhile.
 pub(super) async fn checkpoint(machine: &mut QemuMachine) -> Result<Checkpoint, ProviderError> {
     machine.checkpoints += 1;
-    let stopped = machine.command("stop", Value::Null);
-    tokio::time::timeout(PATIENCE, stopped)
-        .await
-        .map_err(|_| ProviderError::Timeout("qemu did not stop the guest".to_owned()))??;
+    machine.command("stop", Value::Null).await?;
     let taken = take(machine).await;
-    machine.command("cont", Value::Null).await?;
+    // a guest that would stand still for ever is no machine any more
+    let going_on = machine.command("cont", Value::Null).await;
+    going_on.map_err(|error| match error {
+        ProviderError::Failed(why) => ProviderError::Gone(why),
+        other => other,
+    })?;
     let memory = taken?;
     // the last one is the new top, which is written to
     let disks = machine.disks.iter_mut().map(|disk| {
@@ -134,11 +136,19 @@ async fn freeze(machine: &mut QemuMachine, number: usize) -> Result<(), Provider
     Ok(())
 }
 
-/// Sends the memory and the devices' state to `file`.
+/// Sends the memory and the devices' state to `file`, which is gone if that fails.
 async fn save(machine: &mut QemuMachine, file: &Path) -> Result<(), ProviderError> {
+    let saved = send(machine, file).await;
+    if saved.is_err() {
+        let _ = crate::sys::fs::remove(file);
+    }
+    saved
+}
+
+async fn send(machine: &mut QemuMachine, file: &Path) -> Result<(), ProviderError> {
     let socket = socket(machine)?;
     let listener = UnixListener::bind(&socket).map_err(|e| io_error(&socket, e))?;
-    let to = File::create(file).map_err(|e| io_error(file, e))?;
+    let to = private_file(file).map_err(|e| io_error(file, e))?;
     tell_events(machine).await?;
     let arguments = json!({ "max-bandwidth": BANDWIDTH });
     machine.command("migrate-set-parameters", arguments).await?;
@@ -150,11 +160,44 @@ async fn save(machine: &mut QemuMachine, file: &Path) -> Result<(), ProviderErro
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
-    let stream = stream.map_err(|e| io_error(&socket, e))?;
-    let writer = tokio::task::spawn_blocking(move || compress(stream, to));
-    transferred(machine, before).await?;
-    let written = writer.await.map_err(io::Error::other);
-    written.and_then(|done| done).map_err(|e| io_error(file, e))
+    match stream {
+        Ok(stream) => {
+            let writer = tokio::task::spawn_blocking(move || compress(stream, to));
+            let transferred = transferred(machine, before).await;
+            if transferred.is_err() {
+                give_up(machine, before).await?;
+            }
+            // QEMU closes the stream when it has left the state in which `cont` is refused. A writer that has failed
+            // says more (the disk is full) than QEMU, which only saw the stream close.
+            let written = writer.await.map_err(io::Error::other);
+            let written = written.and_then(|done| done);
+            written.map_err(|e| io_error(file, e)).and(transferred)
+        }
+        Err(error) => {
+            give_up(machine, before).await?;
+            Err(io_error(&socket, error))
+        }
+    }
+}
+
+/// Ends a transfer that has failed, so that the guest is not stopped by its late end.
+async fn give_up(machine: &mut QemuMachine, before: u64) -> Result<(), ProviderError> {
+    machine.command("migrate_cancel", Value::Null).await?;
+    let ended = machine
+        .qmp
+        .wait(|seen| seen.closed || seen.migrations > before);
+    let ended = tokio::time::timeout(PATIENCE, ended).await;
+    ended.map(drop).map_err(|_| {
+        ProviderError::Gone("qemu does not give up the transfer of the memory".to_owned())
+    })
+}
+
+/// A guest's memory holds what it was told in confidence.
+fn private_file(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path)
 }
 
 /// Gives a QEMU that waits for its memory that of `file`, and lets the guest go on.
@@ -197,7 +240,7 @@ async fn transferred(machine: &mut QemuMachine, before: u64) -> Result<(), Provi
     let seen = match cancel.run(wait).await {
         None => return Err(ProviderError::Cancelled),
         Some(Err(_)) => {
-            return Err(ProviderError::Timeout(format!(
+            return Err(ProviderError::Failed(format!(
                 "the memory was not transferred within {}s",
                 TRANSFER.as_secs()
             )));

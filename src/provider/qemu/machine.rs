@@ -20,6 +20,9 @@ use crate::sys::{Cancel, Guard, process};
 /// variables at that moment waits for itself (a processor's thread holds the lock that the write's end needs).
 const QUIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// How long QEMU may take to answer; it does so within milliseconds, unless it hangs.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// A disk of a running machine.
 pub(super) struct Drive {
     /// Its size as the guest sees it.
@@ -73,11 +76,22 @@ impl QemuMachine {
         arguments: Value,
     ) -> Result<Value, ProviderError> {
         let cancel = self.cancel.clone();
-        match cancel.run(self.qmp.execute(command, arguments)).await {
+        let answer = tokio::time::timeout(ANSWER, self.qmp.execute(command, arguments));
+        match cancel.run(answer).await {
             None => Err(ProviderError::Cancelled),
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(self.explain(error).await),
+            Some(Ok(Ok(value))) => Ok(value),
+            Some(Ok(Err(error))) => Err(self.explain(error).await),
+            Some(Err(_)) => Err(self.hung(command).await),
         }
+    }
+
+    /// A QEMU that does not answer is of no use any more: it is ended.
+    async fn hung(&mut self, command: &str) -> ProviderError {
+        let _ = self.group.stop(std::time::Duration::ZERO).await;
+        let seconds = ANSWER.as_secs();
+        ProviderError::Gone(format!(
+            "qemu did not answer `{command}` within {seconds}s and was ended"
+        ))
     }
 
     /// Whether QEMU's end was the guest turning itself off, and not a crash.
@@ -131,11 +145,13 @@ impl QemuMachine {
     async fn window(&mut self) -> Result<Vec<u8>, ProviderError> {
         let file = self.work.join("screen.bin");
         let cancel = self.cancel.clone();
-        let saved = cancel.run(self.qmp.save_memory(screen::ADDRESS, screen::SIZE, &file));
+        let saved = self.qmp.save_memory(screen::ADDRESS, screen::SIZE, &file);
+        let saved = cancel.run(tokio::time::timeout(ANSWER, saved));
         match saved.await {
             None => return Err(ProviderError::Cancelled),
-            Some(Err(error)) => return Err(self.explain(error).await),
-            Some(Ok(())) => {}
+            Some(Err(_)) => return Err(self.hung("pmemsave").await),
+            Some(Ok(Err(error))) => return Err(self.explain(error).await),
+            Some(Ok(Ok(()))) => {}
         }
         std::fs::read(&file).map_err(|source| ProviderError::Io { path: file, source })
     }

@@ -1,9 +1,11 @@
 //! Checkpoints of running machines: what a `provision` stage can go on from when one of its steps has changed.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
-use super::records::{json, key, parse};
+use super::records::{json, key, parse, since};
 use super::{Db, now};
 use crate::model::{Artifact, Digest, Drives, MachineState, StageKey};
 use crate::store::{Store, StoreError};
@@ -94,11 +96,44 @@ impl Db {
         })
     }
 
-    /// Removes the stage's checkpoints and returns them.
-    pub fn forget_checkpoints(&self, stage: &StageKey) -> Result<Vec<StepCheckpoint>, StoreError> {
+    /// The stage's checkpoints that were not used within `age`, or all of them.
+    pub fn checkpoints_of(
+        &self,
+        stage: &StageKey,
+        age: Option<Duration>,
+    ) -> Result<Vec<StepCheckpoint>, StoreError> {
+        self.states(
+            "SELECT state FROM checkpoints WHERE stage = ?1 AND used < ?2",
+            stage,
+            age,
+        )
+    }
+
+    /// Removes [`Db::checkpoints_of`] and returns them.
+    pub fn forget_checkpoints(
+        &self,
+        stage: &StageKey,
+        age: Option<Duration>,
+    ) -> Result<Vec<StepCheckpoint>, StoreError> {
+        self.states(
+            "DELETE FROM checkpoints WHERE stage = ?1 AND used < ?2 RETURNING state",
+            stage,
+            age,
+        )
+    }
+
+    fn states(
+        &self,
+        sql: &str,
+        stage: &StageKey,
+        age: Option<Duration>,
+    ) -> Result<Vec<StepCheckpoint>, StoreError> {
+        let before = age.map_or(i64::MAX, since);
         self.with(|db| {
-            db.prepare_cached("DELETE FROM checkpoints WHERE stage = ?1 RETURNING state")?
-                .query_map([key(stage)], |row| parse(&row.get::<_, String>(0)?))?
+            db.prepare_cached(sql)?
+                .query_map(params![key(stage), before], |row| {
+                    parse(&row.get::<_, String>(0)?)
+                })?
                 .collect()
         })
     }

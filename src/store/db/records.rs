@@ -164,12 +164,14 @@ impl Db {
         })
     }
 
-    /// All stages with records.
+    /// All stages with records or checkpoints.
     pub fn recorded_stages(&self) -> Result<Vec<StageKey>, StoreError> {
         self.with(|db| {
-            db.prepare_cached("SELECT DISTINCT stage FROM records ORDER BY stage")?
-                .query_map([], |row| parse(&row.get::<_, String>(0)?))?
-                .collect()
+            db.prepare_cached(
+                "SELECT stage FROM records UNION SELECT stage FROM checkpoints ORDER BY stage",
+            )?
+            .query_map([], |row| parse(&row.get::<_, String>(0)?))?
+            .collect()
         })
     }
 
@@ -185,8 +187,12 @@ impl Db {
     }
 
     /// Every digest that the last record of each stage needs and, with `age`, that any record used within it needs;
-    /// without `age`, that any record needs.
-    pub fn all_digests(&self, age: Option<Duration>) -> Result<HashSet<Digest>, StoreError> {
+    /// without `age`, that any record needs. Also what checkpoints need that were used within `kept`, or all of them.
+    pub fn all_digests(
+        &self,
+        age: Option<Duration>,
+        kept: Option<Duration>,
+    ) -> Result<HashSet<Digest>, StoreError> {
         self.with(|db| {
             let mut digests = HashSet::new();
             let mut query = db.prepare(
@@ -206,7 +212,7 @@ impl Db {
             }
             let mut query = db.prepare("SELECT state FROM checkpoints WHERE used >= ?1")?;
             let states =
-                query.query_map([age.map_or(i64::MIN, since)], |row| row.get::<_, String>(0))?;
+                query.query_map([kept.map_or(i64::MIN, since)], |row| row.get::<_, String>(0))?;
             for text in states {
                 let checkpoint: StepCheckpoint = parse(&text?)?;
                 digests.extend(checkpoint.digests());
@@ -216,7 +222,7 @@ impl Db {
     }
 }
 
-fn since(age: Duration) -> i64 {
+pub(super) fn since(age: Duration) -> i64 {
     now().saturating_sub(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
 }
 

@@ -228,7 +228,7 @@ fn old_records_are_pruned_and_their_content_is_let_go() {
     let db = open(dir.path());
     let contents = |age| {
         let mut digests: Vec<String> = db
-            .all_digests(age)
+            .all_digests(age, age)
             .unwrap()
             .iter()
             .map(Digest::short)

@@ -138,7 +138,7 @@ fn what_other_projects_need_stays() {
     scene.store.register(&one).unwrap();
     assert_eq!(scene.store.projects().unwrap(), [one.clone(), two.clone()]);
     let db = Db::open(&one.join(".forge/forge.db")).unwrap();
-    let keep = keep_set(&scene.store, Some((&one, &db)), None).unwrap();
+    let keep = keep_set(&scene.store, Some((&one, &db)), None, None).unwrap();
     assert_eq!(keep, HashSet::from([a, b]));
 
     fs::write(
@@ -146,7 +146,7 @@ fn what_other_projects_need_stays() {
         b"not a database, but long enough to be looked at",
     )
     .unwrap();
-    let error = keep_set(&scene.store, Some((&one, &db)), None).unwrap_err();
+    let error = keep_set(&scene.store, Some((&one, &db)), None, None).unwrap_err();
     assert!(
         error.to_string().starts_with(&format!(
             "the records of {} cannot be read, so what it needs is not known: ",
@@ -164,7 +164,7 @@ fn what_other_projects_need_stays() {
 
     fs::remove_dir_all(&two).unwrap();
     assert_eq!(
-        keep_set(&scene.store, None, None).unwrap(),
+        keep_set(&scene.store, None, None, None).unwrap(),
         HashSet::from([a])
     );
     assert_eq!(scene.store.projects().unwrap(), [one]);

@@ -134,7 +134,7 @@ fn media_come_first_once_and_last_then() {
         &[
             "-device ide-cd,bus=ide.1,unit=0,id=cd0,drive=iso0,bootindex=0",
             "-device ide-cd,bus=ide.1,unit=1,id=cd1,drive=iso1,bootindex=1",
-            "-device floppy,drive=diskette,drive-type=144",
+            "-device floppy,id=floppy0,drive=diskette,drive-type=144",
         ],
     );
     assert!(!pc.contains("isa-fdc"));
@@ -142,6 +142,24 @@ fn media_come_first_once_and_last_then() {
         once_booted(2).collect::<Vec<_>>(),
         [("cd0".to_owned(), 100), ("cd1".to_owned(), 101)]
     );
+    // what goes on from a checkpoint has the same drives, without media, and waits for its memory
+    let resumed = line(&bios, |machine| {
+        machine.empty = Drives {
+            cds: 2,
+            floppy: true,
+        };
+        machine.incoming = true;
+    });
+    has(
+        &resumed,
+        &[
+            "-device ide-cd,bus=ide.1,unit=0,id=cd0,bootindex=0",
+            "-device ide-cd,bus=ide.1,unit=1,id=cd1,bootindex=1",
+            "-device floppy,id=floppy0,drive-type=144",
+            "-S -incoming defer",
+        ],
+    );
+    assert!(!resumed.contains("iso0") && !resumed.contains("diskette"));
     let efi = hardware(Firmware::Efi, &[Controller::Sata], &[]);
     has(
         &line(&efi, media),

@@ -44,13 +44,16 @@ fn the_newest_after_each_step_is_kept() {
     assert_eq!(db.put_checkpoint(&stage, &new).unwrap(), Some(two.clone()));
     assert_eq!(db.checkpoint(&two.fingerprint), None);
     // their content is needed
-    let needed = db.all_digests(None).unwrap();
+    let needed = db.all_digests(None, None).unwrap();
     assert_eq!(needed, one.digests().chain(new.digests()).collect());
     assert_eq!(needed.len(), 4);
 
+    let hour = Some(std::time::Duration::from_secs(3600));
+    assert!(db.checkpoints_of(&stage, hour).unwrap().is_empty());
+    assert_eq!(db.recorded_stages().unwrap(), std::slice::from_ref(&stage));
     db.drop_checkpoint(&one.fingerprint).unwrap();
-    assert_eq!(db.forget_checkpoints(&stage).unwrap(), [new]);
-    assert!(db.all_digests(None).unwrap().is_empty());
+    assert_eq!(db.forget_checkpoints(&stage, None).unwrap(), [new]);
+    assert!(db.all_digests(None, None).unwrap().is_empty());
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn a_file_of_the_format_before_is_read_and_gets_the_table() {
     drop(raw);
     let needed = old.artifact.digests().collect();
     let as_other = Db::open_other(&path).unwrap();
-    assert_eq!(as_other.all_digests(None).unwrap(), needed);
+    assert_eq!(as_other.all_digests(None, None).unwrap(), needed);
     drop(as_other);
     let db = open(dir.path());
     assert_eq!(db.last(&key("a")), Some(old));
