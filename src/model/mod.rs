@@ -13,6 +13,7 @@ mod project;
 mod quantity;
 mod redact;
 mod secret;
+mod ssh;
 mod stage;
 mod text;
 
@@ -26,10 +27,10 @@ pub use project::{Axis, Project, ProviderConfig, ProviderKind, Resources};
 pub use quantity::{Duration, QuantityError, Size};
 pub use redact::{MASK, Redactor};
 pub use secret::Secret;
+pub use ssh::{Login, PROJECT_KEY, PROJECT_PUBLIC_KEY, Ssh};
 pub use stage::{
     Boot, CheckSource, Checkpointing, Clone, Command, CommandLine, Export, Input, IsoBase,
-    IsoSource, Kickstart, Login, MediaFile, MediaVia, Origin, PROJECT_KEY, PROJECT_PUBLIC_KEY,
-    PackOva, Property, Provision, Shell, ShellSource, Ssh, Stage, StageKind, Step, StepAction,
-    Verify,
+    IsoSource, Kickstart, MediaFile, MediaVia, Origin, PackOva, Property, Provision, Shell,
+    ShellSource, Stage, StageKind, Step, StepAction, Verify,
 };
 pub use text::{Late, Part, RunVar, Text, UnresolvedError};

@@ -199,6 +199,12 @@ pub trait Machine: Send + Sync {
     /// Whether the machine is still on.
     fn is_on(&mut self) -> bool;
 
+    /// Returns when the hypervisor has stopped the guest because of what is wrong on the host, such as a full disk; never
+    /// otherwise.
+    async fn trouble(&mut self) -> ProviderError {
+        std::future::pending().await
+    }
+
     /// How often the guest has been reset, where that can be told: an installer that is done restarts, with one or
     /// several resets.
     fn resets(&self) -> Option<u64> {

@@ -69,7 +69,8 @@ impl<'a> Keeper<'a> {
         for checkpoint in found {
             let whole = |digest| self.host.store.use_object(&digest).is_ok();
             if checkpoint.identity != *identity {
-                others = Some(checkpoint.identity);
+                // what was installed may well be given other hardware
+                others = others.or((checkpoint.step > 0).then_some(checkpoint.identity));
             } else if checkpoint.digests().all(whole) {
                 return Some(checkpoint);
             }

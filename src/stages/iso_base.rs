@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::Host;
 use super::checkpoints;
 use super::failure::failure;
-use super::machine::{self, Session, Start};
+use super::login;
+use super::machine::Session;
 use super::media::{self, Media};
 use super::resolve::Resolver;
+use super::start::Start;
 use crate::engine::{ExecError, StageContext, StageFailure};
 use crate::model::{Artifact, Boot, Checksum, IsoBase, IsoSource, Late, MachineState, StoredFile};
 use crate::net::{FetchRequest, Place, fetch};
@@ -45,7 +47,7 @@ pub(super) async fn execute(
         let mut watch = |waited: Duration| not_asked(&media, waited);
         session
             .login(
-                async |address| machine::target(&resolver, host, ssh, address),
+                async |address| login::target(&resolver, host, ssh, address),
                 ssh.timeout,
                 &mut watch,
             )

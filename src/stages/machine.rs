@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use super::Host;
 use super::failure::{failure, io};
-use super::resolve::Resolver;
 use super::shutdown::turn_off;
+use super::start::Start;
 use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::{Guest, SshTarget};
-use crate::model::{self, DiskState, Drives, Hardware, MachineState, Secret, Ssh};
-use crate::provider::{AtRest, DiskSource, LaunchSpec, Machine, Provider, ProviderError};
+use crate::model::{self, DiskState, Drives, MachineState};
+use crate::provider::{AtRest, Machine, ProviderError};
 use crate::store::{Put, Staging};
 use crate::sys::{Cancel, Entry, Guard};
 
@@ -42,86 +42,6 @@ pub struct Session {
     output: Output,
     cancel: Cancel,
     diagnostics: PathBuf,
-}
-
-/// What a machine is started from.
-pub(crate) struct Start<'a> {
-    pub provider: &'a Arc<dyn Provider>,
-    pub hardware: Hardware,
-    pub disks: Vec<DiskSource>,
-    pub nvram: Option<PathBuf>,
-    pub cds: Vec<PathBuf>,
-    pub floppy: Option<Vec<u8>>,
-    pub ssh_port: u16,
-    /// A checkpoint's memory to go on from, and the drives that the machine had there.
-    pub memory: Option<(PathBuf, Drives)>,
-}
-
-impl<'a> Start<'a> {
-    /// From a machine at rest: new layers over its own.
-    pub(crate) fn over(
-        host: &'a Host,
-        state: &MachineState,
-        hardware: &Hardware,
-        ssh: &Ssh,
-    ) -> Result<Self, StageFailure> {
-        let disks = hardware
-            .disks
-            .iter()
-            .enumerate()
-            .map(|(index, disk)| match state.disks.get(index) {
-                Some(below) => DiskSource::Over {
-                    layers: below
-                        .layers
-                        .iter()
-                        .map(|digest| host.store.path(digest))
-                        .collect(),
-                    size: disk.size,
-                },
-                None => DiskSource::New(disk.size),
-            })
-            .collect();
-        Ok(Self {
-            provider: host.provider(&state.provider)?,
-            hardware: hardware.clone(),
-            disks,
-            nvram: state.nvram.as_ref().map(|digest| host.store.path(digest)),
-            cds: Vec::new(),
-            floppy: None,
-            ssh_port: ssh.port,
-            memory: None,
-        })
-    }
-
-    /// What the provider is told; the machine's files go into `dir`.
-    fn spec(self, name: String, dir: &Path) -> Result<LaunchSpec, StageFailure> {
-        let floppy = match self.floppy {
-            Some(bytes) => {
-                let path = dir.join("floppy.img");
-                std::fs::write(&path, bytes).map_err(|e| io("write", &path, &e))?;
-                Some(path)
-            }
-            None => None,
-        };
-        let work = dir.join("machine");
-        std::fs::create_dir_all(&work).map_err(|e| io("create", &work, &e))?;
-        let (memory, empty) = match self.memory {
-            Some((memory, drives)) => (Some(memory), drives),
-            None => (None, Drives::default()),
-        };
-        Ok(LaunchSpec {
-            name,
-            hardware: self.hardware,
-            disks: self.disks,
-            nvram: self.nvram,
-            cds: self.cds,
-            floppy,
-            ssh_port: self.ssh_port,
-            empty,
-            memory,
-            work,
-        })
-    }
 }
 
 impl Session {
@@ -211,6 +131,7 @@ impl Session {
                         Err(failed)
                     }
                 },
+                error = self.trouble() => return Err(self.evidence(error).await),
                 () = tokio::time::sleep(WATCH) => {
                     let failed = match watch(started.elapsed()) {
                         Some(failure) => Some(failure),
@@ -221,6 +142,14 @@ impl Session {
                     }
                 }
             }
+        }
+    }
+
+    /// Returns when the guest has been stopped because of what is wrong on the host.
+    pub(crate) async fn trouble(&mut self) -> ExecError {
+        match self.machine.as_mut() {
+            Some(machine) => machine.trouble().await.into(),
+            None => std::future::pending().await,
         }
     }
 
@@ -436,51 +365,4 @@ fn keep(
         .transpose()?
         .map(|file| file.digest);
     Ok(MachineStateParts { disks, nvram })
-}
-
-/// How a guest is logged in to at `address`.
-pub fn login_target(
-    ssh: &Ssh,
-    address: std::net::SocketAddr,
-    resolve: &dyn Fn(&model::Text) -> Result<String, StageFailure>,
-    root: &Path,
-) -> Result<SshTarget, StageFailure> {
-    let mut key_files: Vec<PathBuf> = ssh
-        .login
-        .key_file
-        .as_ref()
-        .map(resolve)
-        .transpose()?
-        .map(|path| match path.strip_prefix("~/") {
-            Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
-            None => root.join(path),
-        })
-        .into_iter()
-        .collect();
-    if ssh.login.generate_key {
-        key_files.push(root.join(model::PROJECT_KEY));
-    }
-    Ok(SshTarget {
-        addr: address,
-        user: resolve(&ssh.user)?,
-        password: ssh
-            .login
-            .password
-            .as_ref()
-            .map(resolve)
-            .transpose()?
-            .map(Secret::new),
-        key_files,
-        agent: ssh.login.agent,
-    })
-}
-
-/// [`login_target`] with a stage's own resolver.
-pub(crate) fn target(
-    resolver: &Resolver<'_>,
-    host: &Host,
-    ssh: &Ssh,
-    address: std::net::SocketAddr,
-) -> Result<SshTarget, StageFailure> {
-    login_target(ssh, address, &|text| resolver.text(text), &host.root)
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::checkpoints::{self, Keeper};
-use super::machine::{self, Session, Start};
+use super::login;
+use super::machine::Session;
 use super::resolve::Resolver;
+use super::start::Start;
 use super::{Host, step, upstream_machine};
 use crate::engine::{ExecError, StageContext};
 use crate::guest::{Exec, Guest};
@@ -40,7 +42,11 @@ pub(super) async fn execute(
             kind.steps.len(),
             step.title
         ));
-        if let Err(error) = run_step(host, context, kind, step, &guest).await {
+        let done = tokio::select! {
+            done = run_step(host, context, kind, step, &guest) => done,
+            error = session.trouble() => Err(error),
+        };
+        if let Err(error) = done {
             if host.on_error == super::OnError::Keep {
                 flush(&guest, &context.cancel).await;
             }
@@ -172,7 +178,7 @@ async fn login(
     timeout: crate::model::Duration,
 ) -> Result<Guest, ExecError> {
     let resolver = Resolver::new(host, context);
-    let target = async |address| machine::target(&resolver, host, ssh, address);
+    let target = async |address| login::target(&resolver, host, ssh, address);
     let mut watch = |_: Duration| None;
     session.login(target, timeout, &mut watch).await
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::failure::{failure, io};
-use super::machine::{self, Session, Start};
+use super::login;
+use super::machine::Session;
 use super::resolve::Resolver;
+use super::start::Start;
 use super::{Host, outputs, upstream};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::Guest;
@@ -47,7 +49,7 @@ pub(super) async fn execute(
     let mut watch = |_: Duration| None;
     let guest = session
         .login(
-            async |address| machine::target(&resolver, host, ssh, address),
+            async |address| login::target(&resolver, host, ssh, address),
             ssh.timeout,
             &mut watch,
         )

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use super::Host;
 use super::failure::{failure, io};
-use super::machine::{self, Session, Start};
+use super::login;
+use super::machine::Session;
 use super::resolve::Resolver;
+use super::start::Start;
 use crate::engine::{Event, ExecError, Output, Sink, StageContext, StageFailure};
 use crate::guest::{Exec, Guest, Stream};
 use crate::model::{Artifact, Stage, StageKind};
@@ -67,7 +69,7 @@ pub async fn visit(
     let mut watch = |_: Duration| None;
     let guest = session
         .login(
-            async |address| machine::target(&resolver, host, ssh, address),
+            async |address| login::target(&resolver, host, ssh, address),
             ssh.timeout,
             &mut watch,
         )

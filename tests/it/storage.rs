@@ -1,8 +1,9 @@
 //! The store under pressure: a full disk, and two forges at one time.
 
+use std::path::Path;
 use std::process::Command;
 
-use super::support::{Output, Sandbox};
+use super::support::{Output, Sandbox, vm};
 
 const BIG: &str = r#"
 version = 1
@@ -20,12 +21,17 @@ outputs = { o = "out/big" }
 
 /// Runs a shell script with `$forge` and a cache of one mebibyte that vanishes with it.
 fn in_a_small_cache(sandbox: &Sandbox, script: &str) -> Output {
+    on_a_small_disk(sandbox, sandbox.cache(), "1m", script)
+}
+
+/// Runs a shell script with `$forge`, for which `dir` is a file system of this size that vanishes with it.
+fn on_a_small_disk(sandbox: &Sandbox, dir: &Path, size: &str, script: &str) -> Output {
     let user = Command::new("id").arg("-u").output().unwrap().stdout;
     // without root a user namespace gives the right to mount
     let flags: &[&str] = if user == b"0\n" { &["-m"] } else { &["-rm"] };
     let script = format!(
-        "mkdir -p '{cache}' && mount -t tmpfs -o size=1m forge-test '{cache}' || exit 99\nforge='{forge}'\n{script}",
-        cache = sandbox.cache().display(),
+        "mkdir -p '{dir}' && mount -t tmpfs -o size={size} forge-test '{dir}' || exit 99\nforge='{forge}'\n{script}",
+        dir = dir.display(),
         forge = env!("CARGO_BIN_EXE_forge"),
     );
     // the environment and the directory of a forge command, with another program
@@ -109,4 +115,29 @@ fn two_projects_put_the_same_content_into_one_cache_at_one_time() {
     std::fs::remove_dir_all(two.path("out")).unwrap();
     let _ = two.forge(&["run"]).exits(0).prints("nothing to do");
     assert!(two.exists("out/7"));
+}
+
+#[test]
+fn vm_a_disk_that_a_guest_fills_is_told_and_nothing_is_left() {
+    let sandbox = vm::fork();
+    let stage = "\n[stages.filler]\nkind = \"provision\"\nfrom = \"clone\"\nscopes = [\"common\"]\ncheckpoint = \"never\"\n[[stages.filler.steps]]\nshell = { inline = \"head -c 200000000 /dev/urandom > /root/big; sync\" }\n";
+    let text = sandbox.read("builds.toml");
+    sandbox.write("builds.toml", &format!("{text}{stage}"));
+    // machines' files are made there
+    let staging = sandbox.cache().join("staging");
+    let script =
+        "\"$forge\" run filler; echo \"run: $?\"; ls \"$FORGE_CACHE_DIR\"/staging | wc -l; exit 0";
+    let output = on_a_small_disk(&sandbox, &staging, "64m", script).exits(0);
+    for part in [
+        "qemu stopped the guest, whose disks lie in ",
+        ": No space left on device",
+        "help        make room, for example with `forge cache gc`",
+        "run: 3\n0\n",
+    ] {
+        assert!(
+            output.stdout.contains(part),
+            "no `{part}` in\n{}",
+            output.all()
+        );
+    }
 }

@@ -269,6 +269,21 @@ impl Machine for QemuMachine {
         matches!(self.group.child.try_wait(), Ok(None))
     }
 
+    async fn trouble(&mut self) -> ProviderError {
+        let seen = self.qmp.wait(|seen| seen.stopped.is_some()).await;
+        let Some(reason) = seen.stopped else {
+            // QEMU has ended: that is told elsewhere
+            return std::future::pending().await;
+        };
+        ProviderError::Environment {
+            message: format!(
+                "qemu stopped the guest, whose disks lie in {}: {reason}",
+                self.work.display()
+            ),
+            help: "make room, for example with `forge cache gc`, or set FORGE_CACHE_DIR to a place with more".to_owned(),
+        }
+    }
+
     fn resets(&self) -> Option<u64> {
         Some(self.qmp.seen().resets)
     }

@@ -7,6 +7,7 @@ mod accel;
 mod boot_probe;
 mod devices;
 mod echo;
+mod files;
 mod firmware;
 pub mod img;
 mod keyboard;
@@ -28,14 +29,13 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::OnceCell;
 
-use self::devices::{DiskChain, Invocation};
+use self::devices::Invocation;
 use self::firmware::Flash;
-use self::img::Img;
-use self::machine::{Drive, QemuMachine};
+use self::machine::QemuMachine;
 use self::qmp::{Qmp, QmpError};
 pub use self::settings::{Accelerator, Settings, SettingsError};
-use super::{DiskSource, LaunchSpec, Machine, Provider, ProviderError};
-use crate::model::{Drives, Firmware, Hardware};
+use super::{LaunchSpec, Machine, Provider, ProviderError};
+use crate::model::{Drives, Hardware};
 use crate::sys::{Cancel, Entry, Guard, Journal, process};
 
 /// How long QEMU may take to connect; under load its start has taken seconds.
@@ -182,8 +182,8 @@ async fn start(
 ) -> Result<QemuMachine, ProviderError> {
     let binary = qemu.binary()?;
     let choice = qemu.choice().await?;
-    let disks = make_disks(spec, journal.run_id()).await?;
-    let flash = make_flash(qemu, spec)?;
+    let disks = files::make_disks(spec, journal.run_id()).await?;
+    let flash = files::make_flash(qemu, spec)?;
     let serial = spec.work.join("serial.log");
     let (listener, control, socket) = listen(&spec.work, journal)?;
     let line = devices::command_line(&Invocation {
@@ -214,7 +214,7 @@ async fn start(
         work: spec.work.clone(),
         run_id: journal.run_id().to_owned(),
         serial,
-        disks: drives(disks),
+        disks: files::drives(disks),
         control,
         checkpoints: 0,
         nvram: flash.map(|flash| flash.vars),
@@ -235,16 +235,6 @@ async fn start(
         None => machine.command("cont", Value::Null).await.map(drop)?,
     }
     Ok(machine)
-}
-
-fn drives(disks: Vec<DiskChain>) -> Vec<Drive> {
-    let drives = disks.into_iter().enumerate();
-    let drives = drives.map(|(number, disk)| Drive {
-        size: disk.size,
-        node: format!("disk{number}"),
-        layers: vec![disk.top],
-    });
-    drives.collect()
 }
 
 /// Sets up what can only be set in a running QEMU, before the guest runs.
@@ -284,57 +274,6 @@ fn forwarded(networks: &str, guest: u16) -> Option<SocketAddr> {
         let address: Ipv4Addr = address?.parse().ok()?;
         Some(SocketAddr::from((address, port?.parse().ok()?)))
     })
-}
-
-/// Makes a writable layer for each disk.
-async fn make_disks(spec: &LaunchSpec, run_id: &str) -> Result<Vec<DiskChain>, ProviderError> {
-    if spec.disks.len() != spec.hardware.disks.len() {
-        return Err(ProviderError::Failed(format!(
-            "the hardware has {} disks, but content is given for {}",
-            spec.hardware.disks.len(),
-            spec.disks.len()
-        )));
-    }
-    let img = Img::locate(run_id)?;
-    let mut chains = Vec::new();
-    for (number, source) in spec.disks.iter().enumerate() {
-        let top = spec.work.join(format!("disk{number}.qcow2"));
-        let (size, backing, below) = match source {
-            DiskSource::New(size) => (*size, None, Value::Null),
-            DiskSource::Over { layers, size } => {
-                let last = layers.last().map(|layer| (layer.as_path(), "qcow2"));
-                (*size, last, img::chain(layers)?)
-            }
-            DiskSource::Image { path, format } => {
-                let size = img.info(path, Some(format)).await?.virtual_size;
-                let below = json!({
-                    "driver": format,
-                    "read-only": true,
-                    "file": { "driver": "file", "filename": img::utf8(path)?, "read-only": true },
-                });
-                (size, Some((path.as_path(), format.as_str())), below)
-            }
-        };
-        img.create(&top, size, backing).await?;
-        chains.push(DiskChain { size, top, below });
-    }
-    Ok(chains)
-}
-
-/// Finds the firmware and gives the machine variables of its own.
-fn make_flash(qemu: &Qemu, spec: &LaunchSpec) -> Result<Option<Flash>, ProviderError> {
-    if spec.hardware.firmware == Firmware::Bios {
-        return Ok(None);
-    }
-    let mut flash = preflight::find_firmware(qemu, spec.hardware.firmware)?;
-    let own = spec.work.join("efivars.fd");
-    let template = spec.nvram.as_deref().unwrap_or(&flash.vars);
-    crate::sys::fs::copy(template, &own).map_err(|e| io_error(template, e))?;
-    // files of the store are read-only, and so would the copy be
-    let file = std::fs::File::open(&own).map_err(|e| io_error(&own, e))?;
-    crate::sys::fs::set_default_mode(&file).map_err(|e| io_error(&own, e))?;
-    flash.vars = own;
-    Ok(Some(flash))
 }
 
 /// A socket that QEMU is to connect to; in a directory of its own when the path in `work` would be too long.

@@ -36,6 +36,8 @@ pub(super) struct Seen {
     pub(super) shutdown: Option<String>,
     /// How often the guest has been reset.
     pub(super) resets: u64,
+    /// Why QEMU stopped the guest: it could not write to its disks.
+    pub(super) stopped: Option<String>,
     /// How far a migration (memory going to a file, or coming from one) is: `active`, `completed`, `failed`, …
     pub(super) migration: Option<String>,
     /// How many have ended, well or not.
@@ -187,6 +189,10 @@ fn take_event(event: &str, data: &Value, seen: &watch::Sender<Seen>) {
             seen.shutdown = Some(data["reason"].as_str().unwrap_or("unknown").to_owned());
         }),
         "RESET" => seen.send_modify(|seen| seen.resets += 1),
+        "BLOCK_IO_ERROR" if data["action"] == "stop" => {
+            let reason = data["reason"].as_str().unwrap_or("unknown reason");
+            seen.send_modify(|seen| seen.stopped = Some(reason.to_owned()));
+        }
         "MIGRATION" => {
             let status = data["status"].as_str();
             let ended = matches!(status, Some("completed" | "failed" | "cancelled"));
