@@ -40,11 +40,17 @@ enum OvaCommand {
     Inspect {
         /// The package, or a descriptor with its files beside it
         ova: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Check digests, structure and disks, and say who would refuse what
     Verify {
         /// The package, or a descriptor with its files beside it
         ova: PathBuf,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -52,8 +58,8 @@ pub(super) fn run(global: &Global, args: OvaArgs) -> Result<Exit, CliError> {
     match args.command {
         OvaCommand::Pack { ovf, out } => pack_ova(&ovf, out),
         OvaCommand::Unpack { ova, dir } => unpack(&ova, dir),
-        OvaCommand::Inspect { ova } => inspect(global, &ova),
-        OvaCommand::Verify { ova } => verify(global, &ova),
+        OvaCommand::Inspect { ova, json } => inspect(&ova, json || global.json()),
+        OvaCommand::Verify { ova, json } => verify(&ova, json || global.json()),
     }
 }
 
@@ -70,11 +76,11 @@ fn open(path: &Path) -> Result<Package, CliError> {
     })
 }
 
-fn inspect(global: &Global, path: &Path) -> Result<Exit, CliError> {
+fn inspect(path: &Path, json: bool) -> Result<Exit, CliError> {
     let summary = open(path)?
         .inspect()
         .map_err(|e| CliError::input(e.to_string()))?;
-    let text = if global.json() {
+    let text = if json {
         serde_json::to_string_pretty(&summary).unwrap_or_default() + "\n"
     } else {
         summary.to_string()
@@ -83,11 +89,11 @@ fn inspect(global: &Global, path: &Path) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn verify(global: &Global, path: &Path) -> Result<Exit, CliError> {
+fn verify(path: &Path, json: bool) -> Result<Exit, CliError> {
     let report = open(path)?
         .verify(&|_| {}, &Cancel::new())
         .map_err(|e| CliError::input(e.to_string()))?;
-    let text = if global.json() {
+    let text = if json {
         serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
     } else if report.findings.is_empty() {
         format!("{}: in order\n", path.display())

@@ -163,8 +163,12 @@ async fn the_agent_is_asked() {
 #[tokio::test]
 #[ignore = "run by `the_agent_is_asked`, in the agent's environment"]
 async fn by_agent() {
+    // among the others of `--nightly` it has nobody to ask
+    let Ok(addr) = std::env::var("FORGE_TEST_ADDR") else {
+        return;
+    };
     let target = SshTarget {
-        addr: std::env::var("FORGE_TEST_ADDR").unwrap().parse().unwrap(),
+        addr: addr.parse().unwrap(),
         user: sshd::user(),
         password: None,
         key_files: Vec::new(),
