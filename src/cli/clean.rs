@@ -176,8 +176,7 @@ impl Cleaner<'_> {
     fn kept_machine(&mut self, key: &StageKey) -> Result<(), CliError> {
         let kept = Kept::new(&self.session.state_dir());
         if let Some(machine) = kept.get(key) {
-            let layers = machine.disks.into_iter().flat_map(|disk| disk.layers);
-            self.forgotten.extend(layers.chain(machine.nvram));
+            self.forgotten.extend(machine.digests());
             self.removed.push(format!("the failed machine of {key}"));
             if !self.dry_run {
                 kept.remove(key).map_err(|e| {

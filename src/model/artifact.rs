@@ -71,6 +71,12 @@ pub struct DiskState {
 }
 
 impl MachineState {
+    /// Every digest in the store that the machine needs.
+    pub fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
+        let layers = self.disks.iter().flat_map(|disk| &disk.layers);
+        layers.chain(&self.nvram).copied()
+    }
+
     /// A digest of the disks' contents alone: machines with the same go on from the same checkpoint.
     #[must_use]
     pub fn lineage(&self) -> Digest {
@@ -108,16 +114,8 @@ impl Artifact {
 
     /// Every digest in the store that the artifact needs.
     pub fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        let machine = self.machine.iter().flat_map(|m| {
-            m.disks
-                .iter()
-                .flat_map(|d| d.layers.iter())
-                .chain(m.nvram.iter())
-        });
-        self.files
-            .values()
-            .map(|file| file.digest)
-            .chain(machine.copied())
+        let files = self.files.values().map(|file| file.digest);
+        files.chain(self.machine.iter().flat_map(MachineState::digests))
     }
 }
 

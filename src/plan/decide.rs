@@ -212,11 +212,10 @@ impl Maker<'_> {
             .collect();
         let upstream = |key: &StageKey| self.artifacts.get(key).copied();
         let ingredients = ingredients(stage, self.facts, &upstream);
-        let kept = self.kept(stage, &upstreams, ingredients.as_ref().ok(), forced);
-        let decision = if upstreams.is_empty() {
+        let (decision, kept) = if upstreams.is_empty() {
             self.decided(stage, ingredients, forced)
         } else {
-            self.pending(stage, ingredients, upstreams, forced)
+            (self.pending(stage, ingredients, upstreams, forced), None)
         };
         let expected = match &decision {
             StepDecision::Fresh(record) => Some(record.duration_ms),
@@ -225,25 +224,25 @@ impl Maker<'_> {
         PlanStep {
             key: stage.key.clone(),
             expected: expected.map(Duration::from_millis),
-            kept: kept.filter(|_| matches!(decision, StepDecision::Stale { .. })),
+            kept,
             decision,
         }
     }
 
+    /// What of a stale stage's steps need not be done again.
     fn kept(
         &self,
         stage: &Stage,
-        upstreams: &[StageKey],
-        ingredients: Option<&Ingredients>,
+        ingredients: &Ingredients,
         forced: bool,
     ) -> Option<(usize, usize)> {
         let StageKind::Provision(provision) = &stage.kind else {
             return None;
         };
-        if forced || !upstreams.is_empty() || provision.checkpoint == Checkpointing::Never {
+        if forced || provision.checkpoint == Checkpointing::Never {
             return None;
         }
-        let chain = ingredients?.step_fingerprints();
+        let chain = ingredients.step_fingerprints();
         let kept = self.records.steps_kept(&chain).filter(|kept| *kept > 0)?;
         Some((kept, provision.steps.len()))
     }
@@ -253,23 +252,25 @@ impl Maker<'_> {
         stage: &Stage,
         ingredients: Result<Ingredients, PlanError>,
         forced: bool,
-    ) -> StepDecision {
+    ) -> (StepDecision, Option<(usize, usize)>) {
         let ingredients = match ingredients {
             Ok(ingredients) => ingredients,
             Err(error) => {
                 self.fault(error, |_| true);
-                return StepDecision::Stale {
-                    reasons: Vec::new(),
-                };
+                let reasons = Vec::new();
+                return (StepDecision::Stale { reasons }, None);
             }
         };
         match decide(stage, &ingredients, self.records, forced) {
             Decision::Fresh(record) => {
                 self.artifacts
                     .insert(stage.key.clone(), record.artifact.digest());
-                StepDecision::Fresh(record)
+                (StepDecision::Fresh(record), None)
             }
-            Decision::Stale(reasons) => StepDecision::Stale { reasons },
+            Decision::Stale(reasons) => {
+                let kept = self.kept(stage, &ingredients, forced);
+                (StepDecision::Stale { reasons }, kept)
+            }
         }
     }
 

@@ -36,3 +36,5 @@ pub use graph::{Graph, Selection};
 pub use ingredients::Ingredients;
 pub use inputs::inputs_of;
 pub use reason::{How, Reason, words};
+#[cfg(test)]
+pub(crate) use samples::hardware as sample_hardware;

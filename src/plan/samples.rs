@@ -89,7 +89,7 @@ pub(super) fn command() -> Stage {
     stage("test-iso", &["tools"], StageKind::Command(all))
 }
 
-pub(super) fn hardware() -> Hardware {
+pub(crate) fn hardware() -> Hardware {
     Hardware {
         cpus: 2,
         cores_per_socket: 1,

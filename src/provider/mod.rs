@@ -97,6 +97,17 @@ pub struct LaunchSpec {
     pub work: PathBuf,
 }
 
+impl LaunchSpec {
+    /// The drives for removable media that the machine has, with media or without.
+    #[must_use]
+    pub fn drives(&self) -> Drives {
+        Drives {
+            cds: self.cds.len().max(self.empty.cds),
+            floppy: self.floppy.is_some() || self.empty.floppy,
+        }
+    }
+}
+
 /// What the machine's screen shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Screen {

@@ -55,10 +55,7 @@ impl Kept {
             .filter_map(|file| {
                 serde_json::from_slice::<MachineState>(&std::fs::read(file.ok()?.path()).ok()?).ok()
             })
-            .flat_map(|state| {
-                let layers = state.disks.into_iter().flat_map(|disk| disk.layers);
-                layers.chain(state.nvram).collect::<Vec<_>>()
-            })
+            .flat_map(|state| state.digests().collect::<Vec<_>>())
             .collect()
     }
 

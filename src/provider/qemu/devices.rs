@@ -36,8 +36,8 @@ pub(super) struct Invocation<'a> {
     pub(super) disks: &'a [DiskChain],
     pub(super) cds: &'a [PathBuf],
     pub(super) floppy: Option<&'a Path>,
-    /// Drives without a medium.
-    pub(super) empty: Drives,
+    /// The drives for those; what has no medium is empty.
+    pub(super) drives: Drives,
     /// The code flash and the machine's own variables.
     pub(super) flash: Option<&'a Flash>,
     pub(super) accelerator: &'a str,
@@ -249,7 +249,7 @@ impl Line {
     }
 
     fn media(&mut self, machine: &Invocation<'_>) -> Result<(), ProviderError> {
-        for number in 0..machine.cds.len().max(machine.empty.cds) {
+        for number in 0..machine.drives.cds {
             let mut medium = String::new();
             if let Some(iso) = machine.cds.get(number) {
                 self.add_json("-blockdev", &read_only(&format!("iso{number}"), iso)?);
@@ -268,7 +268,7 @@ impl Line {
                 ),
             );
         }
-        if machine.floppy.is_some() || machine.empty.floppy {
+        if machine.drives.floppy {
             let mut medium = "";
             if let Some(floppy) = machine.floppy {
                 self.add_json("-blockdev", &read_only("diskette", floppy)?);
@@ -310,8 +310,8 @@ impl Line {
     }
 }
 
-/// A disk's block node: the layer `top` over `below`. Writes are not flushed to the host's disk (a build that dies is thrown away); what the guest
-/// discards or zeroes takes no room.
+/// A disk's block node: the layer `top` over `below`. Writes are not flushed to the host's disk (a build that dies is
+/// thrown away); what the guest discards or zeroes takes no room.
 pub(super) fn writable(node: &str, top: &Path, below: &Value) -> Result<Value, ProviderError> {
     Ok(json!({
         "driver": "qcow2",

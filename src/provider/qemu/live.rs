@@ -22,7 +22,7 @@ use tokio::net::UnixListener;
 use super::img::{self, Img};
 use super::machine::QemuMachine;
 use super::qmp::Seen;
-use super::{Qemu, devices, io_error, output};
+use super::{Qemu, devices, io_error};
 use crate::model::{Controller, Digest, Hardware};
 use crate::provider::{AtRest, Checkpoint, DiskFile, ProviderError};
 
@@ -42,9 +42,7 @@ pub(super) async fn identity(qemu: &Qemu, hardware: &Hardware) -> Option<String>
         // QEMU cannot save its NVMe controller
         return None;
     }
-    let binary = qemu.binary().ok()?;
-    let version = output(&binary, &["--version"], &qemu.run_id).await.ok()?;
-    let version = version.lines().next().unwrap_or_default();
+    let version = qemu.version().await.ok()?;
     let accelerator = &qemu.choice().await.ok()?.accelerator;
     let cpu = qemu.cpu(accelerator);
     let processor = match accelerator.as_str() {
@@ -79,7 +77,7 @@ pub(super) async fn checkpoint(machine: &mut QemuMachine) -> Result<Checkpoint, 
         ProviderError::Failed(why) => ProviderError::Gone(why),
         other => other,
     })?;
-    let memory = taken?;
+    let (memory, nvram) = taken?;
     // the last one is the new top, which is written to
     let disks = machine.disks.iter_mut().map(|disk| {
         let top = disk.layers.split_off(disk.layers.len().saturating_sub(1));
@@ -87,31 +85,26 @@ pub(super) async fn checkpoint(machine: &mut QemuMachine) -> Result<Checkpoint, 
         DiskFile { layers }
     });
     let disks = disks.collect();
-    let nvram = machine
-        .nvram
-        .as_ref()
-        .map(|_| nvram_copy(&machine.work, machine.checkpoints));
     Ok(Checkpoint {
         at_rest: AtRest { disks, nvram },
         memory,
     })
 }
 
-fn nvram_copy(work: &Path, number: usize) -> PathBuf {
-    work.join(format!("efivars.{number}.fd"))
-}
-
-/// With the guest standing still: freezes the disks, copies the firmware's variables, saves the memory.
-async fn take(machine: &mut QemuMachine) -> Result<PathBuf, ProviderError> {
+/// With the guest standing still: freezes the disks, copies the firmware's variables, saves the memory. Returns the memory
+/// and the variables.
+async fn take(machine: &mut QemuMachine) -> Result<(PathBuf, Option<PathBuf>), ProviderError> {
     let number = machine.checkpoints;
     freeze(machine, number).await?;
+    let mut nvram = None;
     if let Some(vars) = &machine.nvram {
-        let copy = nvram_copy(&machine.work, number);
+        let copy = machine.work.join(format!("efivars.{number}.fd"));
         std::fs::copy(vars, &copy).map_err(|e| io_error(vars, e))?;
+        nvram = Some(copy);
     }
     let memory = machine.work.join(format!("memory.{number}.zst"));
     save(machine, &memory).await?;
-    Ok(memory)
+    Ok((memory, nvram))
 }
 
 /// Puts a new layer on top of each disk.

@@ -144,15 +144,8 @@ impl QemuMachine {
 
     async fn window(&mut self) -> Result<Vec<u8>, ProviderError> {
         let file = self.work.join("screen.bin");
-        let cancel = self.cancel.clone();
-        let saved = self.qmp.save_memory(screen::ADDRESS, screen::SIZE, &file);
-        let saved = cancel.run(tokio::time::timeout(ANSWER, saved));
-        match saved.await {
-            None => return Err(ProviderError::Cancelled),
-            Some(Err(_)) => return Err(self.hung("pmemsave").await),
-            Some(Ok(Err(error))) => return Err(self.explain(error).await),
-            Some(Ok(Ok(()))) => {}
-        }
+        let arguments = json!({ "val": screen::ADDRESS, "size": screen::SIZE, "filename": file });
+        self.command("pmemsave", arguments).await?;
         std::fs::read(&file).map_err(|source| ProviderError::Io { path: file, source })
     }
 

@@ -35,7 +35,7 @@ use self::machine::QemuMachine;
 use self::qmp::{Qmp, QmpError};
 pub use self::settings::{Accelerator, Settings, SettingsError};
 use super::{LaunchSpec, Machine, Provider, ProviderError};
-use crate::model::{Drives, Hardware};
+use crate::model::Hardware;
 use crate::sys::{Cancel, Entry, Guard, Journal, process};
 
 /// How long QEMU may take to connect; under load its start has taken seconds.
@@ -106,12 +106,12 @@ impl Qemu {
             .await
     }
 
-    /// The emulator's version: `7.2.22`.
+    /// What the emulator says of its version, in full: `QEMU emulator version 7.2.22 (Debian …)`; asked once.
     async fn version(&self) -> Result<&str, ProviderError> {
         let binary = self.binary()?;
         let version = self.version.get_or_try_init(|| async {
             let text = output(&binary, &["--version"], &self.run_id).await?;
-            Ok::<_, ProviderError>(img::version_in(&text))
+            Ok::<_, ProviderError>(text.lines().next().unwrap_or_default().to_owned())
         });
         version.await.map(String::as_str)
     }
@@ -161,7 +161,7 @@ impl Provider for Qemu {
 
     async fn describe(&self) -> String {
         let version = match self.version().await {
-            Ok(version) => version,
+            Ok(version) => img::version_in(version),
             Err(error) => return format!("qemu: {error}"),
         };
         match self.choice().await {
@@ -192,7 +192,7 @@ async fn start(
         disks: &disks,
         cds: &spec.cds,
         floppy: spec.floppy.as_deref(),
-        empty: spec.empty,
+        drives: spec.drives(),
         flash: flash.as_ref(),
         accelerator: &choice.accelerator,
         cpu: qemu.cpu(&choice.accelerator),
@@ -218,10 +218,7 @@ async fn start(
         control,
         checkpoints: 0,
         nvram: flash.map(|flash| flash.vars),
-        drives: Drives {
-            cds: spec.cds.len().max(spec.empty.cds),
-            floppy: spec.floppy.is_some() || spec.empty.floppy,
-        },
+        drives: spec.drives(),
         ssh: None,
         cancel,
         _socket: socket,
@@ -253,7 +250,7 @@ async fn prepare(qmp: &Qmp, spec: &LaunchSpec) -> Result<Option<SocketAddr>, Qmp
             });
         }
     }
-    for (device, index) in devices::once_booted(spec.cds.len().max(spec.empty.cds)) {
+    for (device, index) in devices::once_booted(spec.drives().cds) {
         let arguments = json!({
             "path": format!("/machine/peripheral/{device}"), "property": "bootindex", "value": index,
         });

@@ -5,7 +5,6 @@
 //! connects, so that nothing polls for a socket to appear.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -116,17 +115,6 @@ impl Qmp {
             .execute("human-monitor-command", json!({ "command-line": line }))
             .await?;
         Ok(answer.as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Copies `size` bytes of the guest's physical memory at `address` into `file`.
-    pub(super) async fn save_memory(
-        &self,
-        address: u64,
-        size: u64,
-        file: &Path,
-    ) -> Result<(), QmpError> {
-        let arguments = json!({ "val": address, "size": size, "filename": file });
-        self.execute("pmemsave", arguments).await.map(drop)
     }
 
     /// What the events have told so far.

@@ -1,6 +1,6 @@
 use super::img::Img;
 use super::*;
-use crate::model::{Controller, Disk, Duration, Firmware, Nic, NicAdapter, Size};
+use crate::model::{Controller, Disk, Drives, Duration, Firmware, Nic, NicAdapter, Size};
 use crate::provider::DiskSource;
 
 pub(super) fn hardware(controller: Controller, adapter: NicAdapter) -> Hardware {

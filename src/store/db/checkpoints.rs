@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::records::{json, key, parse, since};
 use super::{Db, now};
-use crate::model::{Artifact, Digest, Drives, MachineState, StageKey};
+use crate::model::{Digest, Drives, MachineState, StageKey};
 use crate::store::{Store, StoreError};
 
 /// A running machine after some of a stage's steps. A stage has one after each step at most.
@@ -31,12 +31,7 @@ pub struct StepCheckpoint {
 impl StepCheckpoint {
     /// Every digest in the store that it needs.
     pub fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        let artifact = Artifact {
-            machine: Some(self.machine.clone()),
-            ..Artifact::default()
-        };
-        let machine: Vec<Digest> = artifact.digests().collect();
-        machine.into_iter().chain([self.memory])
+        self.machine.digests().chain([self.memory])
     }
 }
 
@@ -48,9 +43,7 @@ impl Db {
             db.prepare_cached(
                 "UPDATE checkpoints SET used = ?2 WHERE fingerprint = ?1 RETURNING state",
             )?
-            .query_row(params![fingerprint.as_bytes(), now()], |row| {
-                parse(&row.get::<_, String>(0)?)
-            })
+            .query_row(params![fingerprint.as_bytes(), now()], state)
             .optional()
         })
     }
@@ -59,9 +52,7 @@ impl Db {
     pub(super) fn look_at_checkpoint(&self, fingerprint: &Digest) -> Option<StepCheckpoint> {
         self.ask(|db| {
             db.prepare_cached("SELECT state FROM checkpoints WHERE fingerprint = ?1")?
-                .query_row([fingerprint.as_bytes()], |row| {
-                    parse(&row.get::<_, String>(0)?)
-                })
+                .query_row([fingerprint.as_bytes()], state)
                 .optional()
         })
     }
@@ -77,7 +68,7 @@ impl Db {
             let transaction = db.transaction()?;
             let old = transaction
                 .prepare_cached("SELECT state FROM checkpoints WHERE stage = ?1 AND step = ?2")?
-                .query_row(params![key(stage), step], |row| row.get::<_, String>(0))
+                .query_row(params![key(stage), step], state)
                 .optional()?;
             transaction
                 .prepare_cached(
@@ -92,7 +83,7 @@ impl Db {
                     now(),
                 ])?;
             transaction.commit()?;
-            old.map(|text| parse(&text)).transpose()
+            Ok(old)
         })
     }
 
@@ -131,9 +122,7 @@ impl Db {
         let before = age.map_or(i64::MAX, since);
         self.with(|db| {
             db.prepare_cached(sql)?
-                .query_map(params![key(stage), before], |row| {
-                    parse(&row.get::<_, String>(0)?)
-                })?
+                .query_map(params![key(stage), before], state)?
                 .collect()
         })
     }
@@ -146,6 +135,11 @@ impl Db {
                 .map(drop)
         })
     }
+}
+
+/// The checkpoint in the column `state`, which is the only one asked for.
+pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<StepCheckpoint> {
+    parse(&row.get::<_, String>(0)?)
 }
 
 impl Store {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
+use super::checkpoints::state;
 use super::{Db, StepCheckpoint, now};
 use crate::model::{Artifact, Digest, StageKey};
 use crate::plan::{Record, Records};
@@ -211,11 +212,8 @@ impl Db {
                 return Ok(digests);
             }
             let mut query = db.prepare("SELECT state FROM checkpoints WHERE used >= ?1")?;
-            let states =
-                query.query_map([kept.map_or(i64::MIN, since)], |row| row.get::<_, String>(0))?;
-            for text in states {
-                let checkpoint: StepCheckpoint = parse(&text?)?;
-                digests.extend(checkpoint.digests());
+            for checkpoint in query.query_map([kept.map_or(i64::MIN, since)], state)? {
+                digests.extend(checkpoint?.digests());
             }
             Ok(digests)
         })

@@ -46,7 +46,7 @@ fn line(hardware: &Hardware, change: impl FnOnce(&mut Invocation<'_>)) -> String
         control: Path::new("/t/qmp"),
         serial: Path::new("/w,x/serial.log"),
         incoming: false,
-        empty: Drives::default(),
+        drives: Drives::default(),
     };
     change(&mut machine);
     let words = command_line(&machine).unwrap();
@@ -127,6 +127,10 @@ fn media_come_first_once_and_last_then() {
     let media = |machine: &mut Invocation<'_>| {
         machine.cds = cds.clone().to_vec().leak();
         machine.floppy = Some(Path::new("/f.img"));
+        machine.drives = Drives {
+            cds: 2,
+            floppy: true,
+        };
     };
     let pc = line(&bios, media);
     has(
@@ -144,7 +148,7 @@ fn media_come_first_once_and_last_then() {
     );
     // what goes on from a checkpoint has the same drives, without media, and waits for its memory
     let resumed = line(&bios, |machine| {
-        machine.empty = Drives {
+        machine.drives = Drives {
             cds: 2,
             floppy: true,
         };

@@ -1,7 +1,8 @@
 //! Checkpoints of running machines, and the format before them.
 
 use super::{key, open, record};
-use crate::model::{Digest, DiskState, Drives, Firmware, Hardware, MachineState, Size};
+use crate::model::{Digest, DiskState, Drives, MachineState};
+use crate::plan::sample_hardware;
 use crate::store::{Db, StepCheckpoint, Store};
 
 fn checkpoint(step: usize, name: &str) -> StepCheckpoint {
@@ -12,16 +13,7 @@ fn checkpoint(step: usize, name: &str) -> StepCheckpoint {
         identity: "qemu 1".into(),
         machine: MachineState {
             provider: "local".into(),
-            hardware: Hardware {
-                cpus: 1,
-                cores_per_socket: 1,
-                memory: Size::from_mib(64),
-                firmware: Firmware::Bios,
-                disks: Vec::new(),
-                nics: Vec::new(),
-                guest_id: None,
-                hardware_version: 13,
-            },
+            hardware: sample_hardware(),
             disks: vec![DiskState {
                 layers: vec![of("layer")],
             }],
