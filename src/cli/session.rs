@@ -132,6 +132,7 @@ impl Session {
             CliError::environment(format!("cannot write {}: {e}", self.state_dir().display()))
         })?;
         Ok(Arc::new(Host {
+            project: self.project.name.clone(),
             root: self.root.clone(),
             cache: self.cache.clone(),
             store,

@@ -40,7 +40,7 @@ pub struct StoredFile {
     pub tree: bool,
 }
 
-/// A machine at rest: its hardware and its disks as layers in the store.
+/// A machine at rest: its hardware and its disks as layers in the store, or the place where it lives on a server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineState {
     /// The provider's name in `builds.toml`.
@@ -52,6 +52,20 @@ pub struct MachineState {
     /// The UEFI variables' store, as a file in the store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nvram: Option<Digest>,
+    /// Where it lives, if that is a server; it has no disks in the store then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
+}
+
+/// A machine on a server, at a snapshot of it; nothing that starts from there changes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// What it is called there when its stage is done.
+    pub name: String,
+    /// Its identity on every server: vSphere's `config.instanceUuid`.
+    pub uuid: String,
+    /// The snapshot's id on its server.
+    pub snapshot: String,
 }
 
 /// The drives for removable media that a machine has beside its hardware, as install media need them; empty ones.
@@ -81,7 +95,11 @@ impl MachineState {
     #[must_use]
     pub fn lineage(&self) -> Digest {
         let layers: Vec<_> = self.disks.iter().map(|disk| &disk.layers).collect();
-        Digest::of(&serde_json::to_vec(&("lineage", layers)).unwrap_or_default())
+        let content = match &self.remote {
+            None => serde_json::to_vec(&("lineage", layers)),
+            Some(remote) => serde_json::to_vec(&("lineage", &remote.uuid, &remote.snapshot)),
+        };
+        Digest::of(&content.unwrap_or_default())
     }
 }
 

@@ -17,7 +17,7 @@ mod ssh;
 mod stage;
 mod text;
 
-pub use artifact::{Artifact, DiskState, Drives, MachineState, StoredFile};
+pub use artifact::{Artifact, DiskState, Drives, MachineState, Remote, StoredFile};
 pub use check::{Check, CheckSet, Comparison, Matcher, Pattern, PatternKind, Resource};
 pub use digest::{Algorithm, Checksum, Digest, DigestError};
 pub use hardware::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter};

@@ -214,6 +214,7 @@ impl Machine for FakeMachine {
         Ok(AtRest {
             disks: disks.collect(),
             nvram: None,
+            remote: None,
         })
     }
 }
@@ -221,11 +222,14 @@ impl Machine for FakeMachine {
 mod tests {
     use super::*;
     use crate::model::{Drives, Firmware};
-    use crate::provider::DiskSource;
+    use crate::provider::{DiskSource, Mark};
 
     fn spec(work: &Path) -> LaunchSpec {
         LaunchSpec {
             name: "test".into(),
+            mark: Mark::default(),
+            from: None,
+            ovf: None,
             hardware: Hardware {
                 cpus: 1,
                 cores_per_socket: 1,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::model::{Drives, Duration, Hardware, Keys, Layout, Size};
+use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, Remote, Size};
 use crate::sys::{Cancel, Journal};
 
 /// Why a machine did not do what was asked.
@@ -72,11 +72,53 @@ pub enum DiskSource {
     },
 }
 
+/// An install medium.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Medium {
+    /// Its file on this host; none: the provider has it already.
+    pub path: Option<PathBuf>,
+    /// Its content, where that is known.
+    pub digest: Option<Digest>,
+    /// Its place in the provider's own words: `[datastore1] iso/debian.iso`.
+    pub place: Option<String>,
+}
+
+impl Medium {
+    /// A file on this host.
+    #[must_use]
+    pub fn file(path: PathBuf, digest: Digest) -> Self {
+        Self {
+            path: Some(path),
+            digest: Some(digest),
+            place: None,
+        }
+    }
+}
+
+/// Whose a machine is: what is written on it where others can see it, and by which forge knows it again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// The project.
+    pub project: String,
+    /// The stage with its axis values: `provision[os=mini]`.
+    pub stage: String,
+    /// The fingerprint of what it is made from, in hexadecimal; empty for a machine that is thrown away.
+    pub fingerprint: String,
+    /// What the machine is called once it is done.
+    pub name: String,
+}
+
 /// What a machine is started with.
 #[derive(Clone, Debug)]
 pub struct LaunchSpec {
     /// A name for people: the stage's slug.
     pub name: String,
+    /// Whose it is.
+    pub mark: Mark,
+    /// The machine on the provider's server that this one is a clone of; it has its disks then.
+    pub from: Option<Remote>,
+    /// The descriptor of the appliance that the disks belong to, beside its files; for providers that import appliances.
+    pub ovf: Option<PathBuf>,
     /// The hardware.
     pub hardware: Hardware,
     /// Content of the disks, in the hardware's order.
@@ -84,7 +126,7 @@ pub struct LaunchSpec {
     /// UEFI variables to start from.
     pub nvram: Option<PathBuf>,
     /// CDs in order; with any, the first boot is from the first one.
-    pub cds: Vec<PathBuf>,
+    pub cds: Vec<Medium>,
     /// A floppy image.
     pub floppy: Option<PathBuf>,
     /// Drives without a medium, in the place of those: what a machine had when it stood at the checkpoint.
@@ -141,6 +183,31 @@ pub struct AtRest {
     pub disks: Vec<DiskFile>,
     /// The UEFI variables.
     pub nvram: Option<PathBuf>,
+    /// The machine itself, where it lives on a server; it has no files here then.
+    pub remote: Option<Remote>,
+}
+
+/// A disk or another file of a machine on a server, as it was written here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The file: a streamOptimized VMDK, or the UEFI variables.
+    pub path: PathBuf,
+    /// Of its content.
+    pub digest: Digest,
+    /// The disk's size; none: this is no disk.
+    pub capacity: Option<Size>,
+    /// How much of the disk holds data, as far as that is known.
+    pub populated: Option<Size>,
+}
+
+/// What surrounds a longer piece of work.
+pub struct Work<'a> {
+    /// A directory for its files.
+    pub dir: &'a Path,
+    /// Bytes done, of how many if that is known.
+    pub progress: &'a (dyn Fn(u64, Option<u64>) + Send + Sync),
+    /// Asked to stop.
+    pub cancel: &'a Cancel,
 }
 
 /// How typed keys are checked.
@@ -175,6 +242,51 @@ pub trait Provider: Send + Sync {
         let _ = hardware;
         None
     }
+
+    /// Whether the provider has an install medium with this content already, so that nobody need fetch it.
+    async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
+        let _ = digest;
+        Ok(false)
+    }
+
+    /// Which of these machines are no longer as they were left, and why.
+    async fn lost(&self, machines: &[Remote]) -> Result<Vec<(Remote, String)>, ProviderError> {
+        let _ = machines;
+        Ok(Vec::new())
+    }
+
+    /// Gives a finished machine its name; an older one of the same stage that had it is removed.
+    async fn publish(&self, machine: &Remote, mark: &Mark) -> Result<(), ProviderError> {
+        let _ = (machine, mark);
+        Ok(())
+    }
+
+    /// Removes a machine, if it is there and forge's own; tells whether it was.
+    async fn remove(&self, machine: &Remote) -> Result<bool, ProviderError> {
+        let _ = machine;
+        Ok(false)
+    }
+
+    /// Removes what a forge that was killed has left: the machine that was started under this name.
+    async fn reclaim(&self, name: &str) -> Result<(), ProviderError> {
+        let _ = name;
+        Ok(())
+    }
+
+    /// Writes a machine's disks, in order, and its UEFI variables if it has any.
+    async fn export(
+        &self,
+        machine: &Remote,
+        work: Work<'_>,
+    ) -> Result<Vec<Exported>, ProviderError> {
+        let _ = (machine, work);
+        Err(ProviderError::Failed(
+            "this provider has no machines on a server".to_owned(),
+        ))
+    }
+
+    /// Waits for what is still being cleaned up, and says good-bye.
+    async fn close(&self) {}
 
     /// A line for people about how machines run here: `qemu 7.2.22, tcg (kvm: /dev/kvm opens but the probe guest hangs)`.
     async fn describe(&self) -> String;

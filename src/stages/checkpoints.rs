@@ -214,6 +214,7 @@ pub(super) async fn keep_installed(
         (_, Err(ExecError::Failed(failure))) => failure.message,
         (Ok(_), Ok(())) => {
             let empty = MachineState {
+                remote: None,
                 provider: kind.provider.to_string(),
                 hardware: kind.hardware.clone(),
                 disks: Vec::new(),

@@ -103,10 +103,7 @@ pub(super) async fn run(
         .env("FORGE_CACHE_DIR", &host.cache)
         .env("FORGE_STAGE", context.stage.key.to_string());
     command.envs(resolver.map(&kind.env)?).envs(extra);
-    let entry = Entry {
-        what: format!("command of {}", context.stage.key),
-        paths: Vec::new(),
-    };
+    let entry = Entry::of_paths(format!("command of {}", context.stage.key), Vec::new());
     let _entry = host
         .journal
         .enter(entry)

@@ -1,6 +1,5 @@
 //! `kind = "iso-base"`: installs a machine from an ISO and leaves it at rest.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Host;
@@ -12,9 +11,11 @@ use super::media::{self, Media};
 use super::resolve::Resolver;
 use super::start::Start;
 use crate::engine::{ExecError, StageContext, StageFailure};
-use crate::model::{Artifact, Boot, Checksum, IsoBase, IsoSource, Late, MachineState, StoredFile};
+use crate::model::{
+    Algorithm, Artifact, Boot, Checksum, Digest, IsoBase, IsoSource, Late, MachineState, StoredFile,
+};
 use crate::net::{FetchRequest, Place, fetch};
-use crate::provider::{DiskSource, Typing};
+use crate::provider::{DiskSource, Medium, Provider, Typing};
 use crate::store::Put;
 
 /// How long an installer may take to ask for its kickstart after the boot keys.
@@ -31,7 +32,13 @@ pub(super) async fn execute(
         return Err(error.into());
     }
     let resolver = Resolver::new(host, context);
-    let iso = install_medium(host, context, &resolver, &kind.iso).await?;
+    let iso = install_medium(
+        host,
+        context,
+        &resolver,
+        (provider.as_ref(), &kind.iso),
+    )
+    .await?;
     let media = media::make(host, &resolver, kind.kickstart.as_ref(), &context.output).await?;
     let (mut session, media) = power_on(host, context, kind, iso, media).await?;
     let host_address = session.machine()?.host_address();
@@ -70,6 +77,7 @@ pub(super) async fn execute(
         hardware: kind.hardware.clone(),
         disks: parts.disks,
         nvram: parts.nvram,
+        remote: parts.remote,
     };
     if let Some(checkpoint) = kept {
         checkpoints::record_installed(host, context, checkpoint, &machine);
@@ -84,13 +92,16 @@ async fn power_on(
     host: &Host,
     context: &StageContext,
     kind: &IsoBase,
-    iso: PathBuf,
+    iso: Medium,
     mut media: Media,
 ) -> Result<(Session, Media), ExecError> {
     let mut cds = vec![iso];
     if let Some(cd) = media.cd.take() {
         let stored = host.store.put_bytes(&cd)?;
-        cds.push(host.store.path(&stored.digest));
+        cds.push(Medium::file(
+            host.store.path(&stored.digest),
+            stored.digest,
+        ));
     }
     let start = Start {
         provider: host.provider(kind.provider.as_str())?,
@@ -106,6 +117,8 @@ async fn power_on(
         floppy: media.floppy.take(),
         ssh_port: kind.ssh.port,
         memory: None,
+        from: None,
+        ovf: None,
     };
     Ok((Session::launch(host, context, start).await?, media))
 }
@@ -203,15 +216,25 @@ fn not_asked(media: &Media, waited: Duration) -> Option<StageFailure> {
     })
 }
 
-/// The ISO's file in the store, downloaded if need be.
+/// The ISO: at its place with the provider, or its file in the store, downloaded if need be.
 async fn install_medium(
     host: &Host,
     context: &StageContext,
     resolver: &Resolver<'_>,
-    iso: &IsoSource,
-) -> Result<PathBuf, ExecError> {
+    (provider, iso): (&dyn Provider, &IsoSource),
+) -> Result<Medium, ExecError> {
     if let Some(file) = iso.urls.first().and_then(|url| stage_output(context, url)) {
-        return Ok(host.store.path(&file.digest));
+        return Ok(Medium::file(host.store.path(&file.digest), file.digest));
+    }
+    if let Some(digest) = iso.checksum.as_ref().and_then(sha256)
+        && provider.has_medium(&digest).await?
+    {
+        context.output.line("the provider has the iso already");
+        return Ok(Medium {
+            path: None,
+            digest: Some(digest),
+            place: None,
+        });
     }
     context.output.step("fetching the iso");
     let urls: Vec<String> = iso
@@ -232,12 +255,26 @@ async fn install_medium(
     };
     let fetched = fetch(&request).await?;
     let put = match fetched.place {
-        Place::Stored => return Ok(fetched.path),
+        Place::Stored => return Ok(Medium::file(fetched.path, fetched.digest)),
         Place::Downloaded => Put::Move,
         Place::Local => Put::Copy,
     };
     let stored = host.store.put_file(&fetched.path, put)?;
-    Ok(host.store.path(&stored.digest))
+    Ok(Medium::file(
+        host.store.path(&stored.digest),
+        stored.digest,
+    ))
+}
+
+/// The digest that a checksum is, if it is one of this kind.
+fn sha256(checksum: &Checksum) -> Option<Digest> {
+    match checksum {
+        Checksum::Hex {
+            algorithm: Algorithm::Sha256,
+            hex,
+        } => Digest::parse(hex).ok(),
+        _ => None,
+    }
 }
 
 fn stage_output<'c>(context: &'c StageContext, url: &crate::model::Text) -> Option<&'c StoredFile> {

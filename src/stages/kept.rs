@@ -93,6 +93,7 @@ mod tests {
             layers: vec![layer],
         }];
         let state = MachineState {
+            remote: None,
             provider: "local".into(),
             hardware,
             disks,

@@ -19,8 +19,8 @@ use super::start::Start;
 use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::{Guest, SshTarget};
-use crate::model::{self, DiskState, Drives, MachineState};
-use crate::provider::{AtRest, Machine, ProviderError};
+use crate::model::{self, DiskState, Drives, MachineState, Remote};
+use crate::provider::{AtRest, Machine, Mark, ProviderError};
 use crate::store::{Put, Staging};
 use crate::sys::{Cancel, Entry, Guard};
 
@@ -66,10 +66,7 @@ impl Session {
             return Err(error.into());
         }
         let staging = host.store.staging()?;
-        let entry = Entry {
-            what: format!("machine of {}", context.stage.key),
-            paths: vec![staging.path().to_owned()],
-        };
+        let entry = Entry::of_paths(format!("machine of {}", context.stage.key), vec![staging.path().to_owned()]);
         let mut entry = host
             .journal
             .enter(entry)
@@ -77,7 +74,11 @@ impl Session {
         // the staging area removes itself; the journal's line is for the case that forge is killed
         entry.keep_paths();
         let provider = Arc::clone(start.provider);
-        let spec = start.spec(context.stage.key.slug(), staging.path())?;
+        let spec = start.spec(
+            context.stage.key.slug(),
+            mark(host, context),
+            staging.path(),
+        )?;
         let (drives, memory) = (spec.empty, spec.hardware.memory);
         let launched = provider
             .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
@@ -280,6 +281,7 @@ impl Session {
         let state = MachineState {
             disks: parts.disks,
             nvram: parts.nvram.or(below.nvram),
+            remote: parts.remote,
             ..below.clone()
         };
         let memory = host.store.put_file(&taken.memory, Put::Move);
@@ -314,6 +316,7 @@ impl Session {
             None => return ExecError::Failed(failure),
         };
         let state = kept.map(|parts| MachineState {
+            remote: parts.remote,
             disks: parts.disks,
             nvram: parts.nvram.or(below.nvram),
             ..below.clone()
@@ -335,10 +338,21 @@ impl Session {
     }
 }
 
+/// What is written on the machine of a stage.
+pub(super) fn mark(host: &Host, context: &StageContext) -> Mark {
+    Mark {
+        project: host.project.clone(),
+        stage: context.stage.key.to_string(),
+        fingerprint: context.ingredients.fingerprint().hex(),
+        name: format!("{}-{}", host.project, context.stage.key.slug()),
+    }
+}
+
 /// The disks and firmware variables of a machine at rest, in the store.
 pub(crate) struct MachineStateParts {
     pub disks: Vec<DiskState>,
     pub nvram: Option<model::Digest>,
+    pub remote: Option<Remote>,
 }
 
 fn keep(
@@ -364,5 +378,9 @@ fn keep(
         .map(put)
         .transpose()?
         .map(|file| file.digest);
-    Ok(MachineStateParts { disks, nvram })
+    Ok(MachineStateParts {
+        disks,
+        nvram,
+        remote: at_rest.remote.clone(),
+    })
 }

@@ -49,6 +49,8 @@ use crate::sys::Journal;
 
 /// What surrounds the stages of a project on this machine.
 pub struct Host {
+    /// The project's name.
+    pub project: String,
     /// The project's directory, absolute.
     pub root: PathBuf,
     /// The cache directory: store, downloads, probes.

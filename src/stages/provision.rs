@@ -74,6 +74,7 @@ pub(super) async fn execute(
         disks: parts.disks,
         nvram: parts.nvram.or(below.nvram),
         provider: below.provider,
+        remote: parts.remote,
     };
     Ok(Artifact {
         machine: Some(machine),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Host;
 use super::failure::io;
 use crate::engine::StageFailure;
-use crate::model::{Drives, Hardware, MachineState, Ssh};
-use crate::provider::{DiskSource, LaunchSpec, Provider};
+use crate::model::{Drives, Hardware, MachineState, Remote, Ssh};
+use crate::provider::{DiskSource, LaunchSpec, Mark, Medium, Provider};
 
 /// What a machine is started from.
 pub(crate) struct Start<'a> {
@@ -15,11 +15,15 @@ pub(crate) struct Start<'a> {
     pub hardware: Hardware,
     pub disks: Vec<DiskSource>,
     pub nvram: Option<PathBuf>,
-    pub cds: Vec<PathBuf>,
+    pub cds: Vec<Medium>,
     pub floppy: Option<Vec<u8>>,
     pub ssh_port: u16,
     /// A checkpoint's memory to go on from, and the drives that the machine had there.
     pub memory: Option<(PathBuf, Drives)>,
+    /// The machine on a server that this one is a clone of.
+    pub from: Option<Remote>,
+    /// An appliance's descriptor, beside its files.
+    pub ovf: Option<PathBuf>,
 }
 
 impl<'a> Start<'a> {
@@ -55,11 +59,18 @@ impl<'a> Start<'a> {
             floppy: None,
             ssh_port: ssh.port,
             memory: None,
+            from: state.remote.clone(),
+            ovf: None,
         })
     }
 
     /// What the provider is told; the machine's files go into `dir`.
-    pub(super) fn spec(self, name: String, dir: &Path) -> Result<LaunchSpec, StageFailure> {
+    pub(super) fn spec(
+        self,
+        name: String,
+        mark: Mark,
+        dir: &Path,
+    ) -> Result<LaunchSpec, StageFailure> {
         let floppy = match self.floppy {
             Some(bytes) => {
                 let path = dir.join("floppy.img");
@@ -76,6 +87,9 @@ impl<'a> Start<'a> {
         };
         Ok(LaunchSpec {
             name,
+            mark,
+            from: self.from,
+            ovf: self.ovf,
             hardware: self.hardware,
             disks: self.disks,
             nvram: self.nvram,

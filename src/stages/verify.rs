@@ -40,10 +40,11 @@ pub(super) async fn execute(
         cancel: context.cancel.clone(),
     };
     let dir = job.to.clone();
-    let appliance = tokio::task::spawn_blocking(move || job.run())
+    let (appliance, ovf) = tokio::task::spawn_blocking(move || job.run())
         .await
         .map_err(|e| failure(e.to_string()))??;
-    let mut session = Session::launch(host, context, start(host, kind, &appliance, &dir)?).await?;
+    let ovf = dir.join(ovf);
+    let mut session = Session::launch(host, context, start(host, kind, &appliance, ovf)?).await?;
     let resolver = Resolver::new(host, context);
     let ssh = &kind.ssh;
     let mut watch = |_: Duration| None;
@@ -84,7 +85,8 @@ struct Unpack {
 }
 
 impl Unpack {
-    fn run(self) -> Result<Appliance, ExecError> {
+    /// The appliance, and its descriptor's file name.
+    fn run(self) -> Result<(Appliance, String), ExecError> {
         let wrong = |error: OvaError| match error {
             OvaError::Cancelled => ExecError::Cancelled,
             other => failure(other.to_string()).into(),
@@ -106,11 +108,15 @@ impl Unpack {
         package
             .unpack(&self.to, &progress, &self.cancel)
             .map_err(wrong)?;
-        package
+        let appliance = package
             .descriptor()
             .map_err(wrong)?
             .lower()
-            .map_err(|e| failure(e.to_string()).into())
+            .map_err(|e| failure(e.to_string()))?;
+        let ovf = package
+            .with_extension("ovf")
+            .ok_or_else(|| failure("the appliance has no descriptor"))?;
+        Ok((appliance, ovf.name.clone()))
     }
 }
 
@@ -118,14 +124,14 @@ fn start<'h>(
     host: &'h Host,
     kind: &Verify,
     appliance: &Appliance,
-    dir: &Path,
+    ovf: PathBuf,
 ) -> Result<Start<'h>, StageFailure> {
     let disks = appliance
         .disks
         .iter()
         .map(|disk| match &disk.file {
             Some(file) => DiskSource::Image {
-                path: dir.join(&file.href),
+                path: ovf.with_file_name(&file.href),
                 format: "vmdk".into(),
             },
             None => DiskSource::New(disk.capacity),
@@ -140,6 +146,8 @@ fn start<'h>(
         floppy: None,
         ssh_port: kind.ssh.port,
         memory: None,
+        from: None,
+        ovf: Some(ovf),
     })
 }
 

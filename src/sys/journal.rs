@@ -19,6 +19,30 @@ pub struct Entry {
     pub what: String,
     /// Files and directories to remove.
     pub paths: Vec<PathBuf>,
+    /// A machine on a server to remove.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<RemoteMachine>,
+}
+
+impl Entry {
+    /// One of files and directories.
+    #[must_use]
+    pub fn of_paths(what: impl Into<String>, paths: Vec<PathBuf>) -> Self {
+        Self {
+            what: what.into(),
+            paths,
+            machine: None,
+        }
+    }
+}
+
+/// A machine on a server, by the name under which it was started there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteMachine {
+    /// The provider's name in `builds.toml`.
+    pub provider: String,
+    /// The machine's name.
+    pub name: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +75,25 @@ pub struct Recovered {
     pub what: Vec<String>,
     /// How many processes were killed.
     pub processes: usize,
+    /// Machines on servers that are still there.
+    pub machines: Vec<LeftMachine>,
+}
+
+/// A machine that a killed forge has left on a server; it stands in the journal until [`LeftMachine::strike`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftMachine {
+    /// For people.
+    pub what: String,
+    /// The machine.
+    pub machine: RemoteMachine,
+    file: PathBuf,
+}
+
+impl LeftMachine {
+    /// The machine is gone.
+    pub fn strike(self) -> io::Result<()> {
+        super::fs::remove(&self.file)
+    }
 }
 
 impl Journal {
@@ -91,6 +134,7 @@ impl Journal {
         let mut recovered = Recovered {
             what: Vec::new(),
             processes: 0,
+            machines: Vec::new(),
         };
         let mut runs = std::collections::BTreeSet::new();
         let mut dead = Vec::new();
@@ -116,11 +160,21 @@ impl Journal {
             for path in &entry.paths {
                 super::fs::remove(path)?;
             }
-            super::fs::remove(&path)?;
-            recovered.what.push(entry.what);
+            match entry.machine {
+                Some(machine) => recovered.machines.push(LeftMachine {
+                    what: entry.what,
+                    machine,
+                    file: path,
+                }),
+                None => {
+                    super::fs::remove(&path)?;
+                    recovered.what.push(entry.what);
+                }
+            }
         }
         recovered.what.sort();
-        Ok((!recovered.what.is_empty()).then_some(recovered))
+        let nothing = recovered.what.is_empty() && recovered.machines.is_empty();
+        Ok((!nothing).then_some(recovered))
     }
 }
 
@@ -213,6 +267,7 @@ mod tests {
             .enter(Entry {
                 what: "work".into(),
                 paths: vec![work.clone()],
+                machine: None,
             })
             .unwrap();
         assert_eq!(fs::read_dir(dir.path().join("journal")).unwrap().count(), 1);
@@ -234,6 +289,7 @@ mod tests {
         let entry = Entry {
             what: "machine of a".into(),
             paths: vec![work.clone()],
+            machine: None,
         };
         let line = Line {
             run: "dead-run-1".into(),
@@ -248,6 +304,7 @@ mod tests {
             .enter(Entry {
                 what: "mine".into(),
                 paths: Vec::new(),
+                machine: None,
             })
             .unwrap();
         let journal = Journal::open(dir.path(), "r2").unwrap();
@@ -257,7 +314,8 @@ mod tests {
             recovered,
             Recovered {
                 what: vec!["machine of a".into()],
-                processes: 1
+                processes: 1,
+                machines: Vec::new(),
             }
         );
         assert!(!work.exists());

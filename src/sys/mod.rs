@@ -10,5 +10,5 @@ mod lock;
 pub mod process;
 
 pub use cancel::{Cancel, CancelKind};
-pub use journal::{Entry, Guard, Journal, Recovered};
+pub use journal::{Entry, Guard, Journal, LeftMachine, Recovered, RemoteMachine};
 pub use lock::{FileLock, Holder, LockError};

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::machine::QemuMachine;
 use super::{Qemu, io_error, preflight, start};
 use crate::model::{Controller, Disk, Drives, Firmware, Hardware, Size};
-use crate::provider::{DiskSource, LaunchSpec, Machine as _, ProviderError};
+use crate::provider::{DiskSource, LaunchSpec, Machine as _, Mark, ProviderError};
 use crate::sys::{Cancel, Journal, fs};
 
 /// Firmware that has not looked at its disks by then is not judged.
@@ -109,6 +109,9 @@ async fn probe(
         },
         disks: vec![DiskSource::New(size); 2],
         nvram: None,
+        mark: Mark::default(),
+        from: None,
+        ovf: None,
         cds: Vec::new(),
         floppy: None,
         empty: Drives::default(),

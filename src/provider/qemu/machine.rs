@@ -307,6 +307,7 @@ impl Machine for QemuMachine {
             layers: disk.layers.clone(),
         });
         Ok(AtRest {
+            remote: None,
             disks: disks.collect(),
             nvram: self.nvram.clone(),
         })

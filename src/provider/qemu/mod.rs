@@ -184,13 +184,14 @@ async fn start(
     let choice = qemu.choice().await?;
     let disks = files::make_disks(spec, journal.run_id()).await?;
     let flash = files::make_flash(qemu, spec)?;
+    let cds: Vec<PathBuf> = spec.cds.iter().filter_map(|cd| cd.path.clone()).collect();
     let serial = spec.work.join("serial.log");
     let (listener, control, socket) = listen(&spec.work, journal)?;
     let line = devices::command_line(&Invocation {
         name: &spec.name,
         hardware: &spec.hardware,
         disks: &disks,
-        cds: &spec.cds,
+        cds: &cds,
         floppy: spec.floppy.as_deref(),
         drives: spec.drives(),
         flash: flash.as_ref(),
@@ -286,10 +287,7 @@ fn listen(
             .tempdir_in("/tmp")
             .map_err(|e| io_error(Path::new("/tmp"), e))?;
         path = dir.path().join("qmp.sock");
-        let entry = Entry {
-            what: "a control socket".to_owned(),
-            paths: vec![dir.path().to_owned()],
-        };
+        let entry = Entry::of_paths("a control socket".to_owned(), vec![dir.path().to_owned()]);
         guard = Some(journal.enter(entry).map_err(|e| io_error(dir.path(), e))?);
         // the journal's guard removes it from here on
         let _ = dir.keep();

@@ -1,7 +1,7 @@
 use super::img::Img;
 use super::*;
-use crate::model::{Controller, Disk, Drives, Duration, Firmware, Nic, NicAdapter, Size};
-use crate::provider::DiskSource;
+use crate::model::{Controller, Digest, Disk, Drives, Duration, Firmware, Nic, NicAdapter, Size};
+use crate::provider::{DiskSource, Mark, Medium};
 
 pub(super) fn hardware(controller: Controller, adapter: NicAdapter) -> Hardware {
     Hardware {
@@ -55,6 +55,9 @@ impl Bench {
                 .collect(),
             hardware,
             nvram: None,
+            mark: Mark::default(),
+            from: None,
+            ovf: None,
             cds: Vec::new(),
             floppy: None,
             empty: Drives::default(),
@@ -145,7 +148,7 @@ fn mini_iso() -> PathBuf {
 async fn vm_boot_lines_are_typed_at_a_boot_loader_and_read_back() {
     let bench = Bench::new();
     let mut spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
-    spec.cds = vec![mini_iso()];
+    spec.cds = vec![Medium::file(mini_iso(), Digest::of(b"mini"))];
     let mut machine = bench.launch(spec).await.unwrap();
     shows(&mut machine, "Install Forge Mini").await;
     let line = " text ks=http://10.0.2.2:8080/a_b/KS.cfg?x=[1]&y={2}";
@@ -206,7 +209,7 @@ async fn has_ssh(machine: &mut Box<dyn Machine>) {
 /// Installs from the CD and leaves the running system.
 async fn installs(bench: &Bench, hardware: Hardware) -> Box<dyn Machine> {
     let mut spec = bench.spec(hardware.clone());
-    spec.cds = vec![mini_iso()];
+    spec.cds = vec![Medium::file(mini_iso(), Digest::of(b"mini"))];
     let floppy = bench.dir.path().join("floppy.img");
     let files = [("ks.cfg".to_owned(), KICKSTART.as_bytes().to_vec())];
     std::fs::write(
@@ -506,7 +509,7 @@ async fn vm_a_long_work_directory_gets_its_socket_elsewhere() {
 async fn vm_what_qemu_refuses_is_told_in_its_words() {
     let bench = Bench::new();
     let mut spec = bench.spec(hardware(Controller::Virtio, NicAdapter::Virtio));
-    spec.cds = vec!["/no/such.iso".into()];
+    spec.cds = vec![Medium::file("/no/such.iso".into(), Digest::of(b"none"))];
     let error = bench.launch(spec).await.err().unwrap().to_string();
     assert!(
         error.starts_with("qemu did not start: exit status: 1: ")

@@ -12,6 +12,7 @@ fn checkpoint(step: usize, name: &str) -> StepCheckpoint {
         fingerprint: of("fingerprint"),
         identity: "qemu 1".into(),
         machine: MachineState {
+            remote: None,
             provider: "local".into(),
             hardware: sample_hardware(),
             disks: vec![DiskState {
