@@ -108,6 +108,9 @@ pub(crate) struct Choice {
     /// Read variables from a TOML file with a table per scope (may be repeated)
     #[arg(long = "var-file", value_name = "FILE")]
     pub(crate) var_files: Vec<PathBuf>,
+    /// The provider of all stages that name none, instead of the first one in the file
+    #[arg(long = "provider", value_name = "NAME")]
+    pub(crate) provider: Option<String>,
 }
 
 impl Choice {
@@ -115,6 +118,7 @@ impl Choice {
         Overrides {
             vars: self.vars.clone(),
             var_files: self.var_files.clone(),
+            provider: self.provider.clone(),
         }
     }
 

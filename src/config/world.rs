@@ -43,6 +43,8 @@ pub struct Overrides {
     pub vars: Vec<String>,
     /// TOML files with a table for each scope.
     pub var_files: Vec<PathBuf>,
+    /// The provider of stages that name none.
+    pub provider: Option<String>,
 }
 
 /// A project that has been loaded without errors.

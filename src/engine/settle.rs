@@ -58,6 +58,7 @@ pub(super) async fn settle(
             if let Err(failure) = shared.executor.restore(&stage, &artifact).await {
                 return Settled::Failed(Box::new(failure), Duration::ZERO);
             }
+            publish(&shared, &stage, &artifact).await;
             shared.sink.event(Event::StageCached {
                 stage: stage.key.clone(),
                 early_cutoff: upstream_ran,
@@ -125,7 +126,10 @@ async fn attempts(
             Ok(artifact) => {
                 let times = (started_at, elapsed);
                 match commit(shared, stage, &ingredients, artifact, times, &log) {
-                    Ok(artifact) => return Settled::Ran(artifact, elapsed),
+                    Ok(artifact) => {
+                        publish(shared, stage, &artifact).await;
+                        return Settled::Ran(artifact, elapsed);
+                    }
                     Err(failure) => failure,
                 }
             }
@@ -143,6 +147,16 @@ async fn attempts(
             elapsed,
         });
         attempt += 1;
+    }
+}
+
+/// Shows a recorded artifact; a failure is a warning, for the next run does it again.
+async fn publish(shared: &Shared, stage: &Stage, artifact: &Artifact) {
+    if let Err(failure) = shared.executor.publish(stage, artifact).await {
+        shared.sink.event(Event::Warning {
+            stage: Some(stage.key.clone()),
+            message: (shared.redact)(&failure.message),
+        });
     }
 }
 

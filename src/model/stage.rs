@@ -135,6 +135,8 @@ pub struct IsoBase {
     pub shutdown: Option<Text>,
     /// Whether the running machine is kept before it is turned off.
     pub checkpoint: Checkpointing,
+    /// What the machine is called on a server; none: by project and stage.
+    pub vm_name: Option<String>,
 }
 
 /// An install medium.
@@ -212,6 +214,16 @@ impl Boot {
 }
 
 impl Stage {
+    /// What the stage's machine is called on a server, where that is said.
+    #[must_use]
+    pub fn vm_name(&self) -> Option<&str> {
+        match &self.kind {
+            StageKind::IsoBase(kind) => kind.vm_name.as_deref(),
+            StageKind::Provision(kind) => kind.vm_name.as_deref(),
+            _ => None,
+        }
+    }
+
     /// How the guest is reached, in stages that log in to one.
     #[must_use]
     pub const fn ssh(&self) -> Option<&Ssh> {
@@ -247,6 +259,8 @@ pub struct Provision {
     pub shutdown: Option<Text>,
     /// When the running machine is kept between steps.
     pub checkpoint: Checkpointing,
+    /// What the machine is called on a server; none: by project and stage.
+    pub vm_name: Option<String>,
 }
 
 /// When a running machine is kept so that a later run can go on from there.

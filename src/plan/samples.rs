@@ -166,6 +166,7 @@ pub(super) fn iso_base() -> Stage {
         ssh: ssh(),
         shutdown: Some("shutdown -h now".into()),
         checkpoint: crate::model::Checkpointing::Auto,
+        vm_name: None,
     };
     stage("iso-base", &[], StageKind::IsoBase(Box::new(kind)))
 }
@@ -246,6 +247,7 @@ pub(super) fn provision() -> Stage {
         ],
         shutdown: Some("poweroff".into()),
         checkpoint: crate::model::Checkpointing::Auto,
+        vm_name: None,
     };
     after("clone", "provision", StageKind::Provision(kind))
 }

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use super::failure::{failure, io};
 use super::resolve::Resolver;
-use super::{Host, upstream_machine};
+use super::{Host, remote, upstream_machine};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::image::qcow2::Chain;
 use crate::image::vmdk::{self, VmdkError, WriteOptions};
-use crate::model::{Artifact, Digest, DiskState, Export, MachineState, Name, StoredFile};
+use crate::image::{BlockSource, Window};
+use crate::model::{
+    Artifact, Digest, DiskState, Export, MachineState, Name, Remote, Size, StoredFile,
+};
+use crate::provider::{Exported, Provider, Work};
 use crate::store::Put;
 use crate::sys::Cancel;
 
@@ -29,6 +33,9 @@ pub(super) async fn execute(
 ) -> Result<Artifact, ExecError> {
     let machine = upstream_machine(context)?;
     let base = Resolver::new(host, context).text(&kind.name)?;
+    if let Some(there) = remote::exported(host, machine)? {
+        return from_server(host, context, kind, machine, there, &base).await;
+    }
     let mut artifact = Artifact {
         machine: Some(machine.clone()),
         ..Artifact::default()
@@ -58,7 +65,6 @@ async fn export_disk(
     (index, disk): (usize, &DiskState),
     base: &str,
 ) -> Result<(StoredFile, [(&'static str, String); 2]), ExecError> {
-    let controller = machine.hardware.disks.get(index).map(|d| d.controller);
     let identity = Digest::of(
         disk.layers
             .iter()
@@ -66,18 +72,16 @@ async fn export_disk(
             .collect::<String>()
             .as_bytes(),
     );
-    let options = WriteOptions {
-        level: kind.level,
-        adapter: controller.map_or(vmdk::Adapter::Scsi, vmdk::Adapter::from),
-        ..WriteOptions::new(disk_file(base, index), identity)
-    };
+    let options = options(
+        kind,
+        machine,
+        index,
+        WriteOptions::new(disk_file(base, index), identity),
+    );
     let staging = host.store.staging()?;
+    let layers = disk.layers.iter().map(|digest| host.store.path(digest));
     let job = Job {
-        layers: disk
-            .layers
-            .iter()
-            .map(|digest| host.store.path(digest))
-            .collect(),
+        source: Source::Layers(layers.collect()),
         to: staging.path().join("disk.vmdk"),
         options,
         output: context.output.clone(),
@@ -87,15 +91,140 @@ async fn export_disk(
     let written = tokio::task::spawn_blocking(move || job.run()).await;
     let info = written.map_err(|e| failure(e.to_string()))??;
     let stored = host.store.put_hashed(&path, &info.digest, Put::Move)?;
-    let facts = [
-        ("populated", info.populated.bytes().to_string()),
-        ("capacity", info.capacity.bytes().to_string()),
-    ];
-    Ok((stored, facts))
+    Ok((stored, facts(info.populated, info.capacity)))
+}
+
+fn facts(populated: Size, capacity: Size) -> [(&'static str, String); 2] {
+    [
+        ("populated", populated.bytes().to_string()),
+        ("capacity", capacity.bytes().to_string()),
+    ]
+}
+
+fn options(
+    kind: &Export,
+    machine: &MachineState,
+    index: usize,
+    options: WriteOptions,
+) -> WriteOptions {
+    let controller = machine.hardware.disks.get(index).map(|d| d.controller);
+    WriteOptions {
+        level: kind.level,
+        adapter: controller.map_or(vmdk::Adapter::Scsi, vmdk::Adapter::from),
+        ..options
+    }
+}
+
+/// The disks as their server writes them.
+async fn from_server(
+    host: &Host,
+    context: &StageContext,
+    kind: &Export,
+    machine: &MachineState,
+    (provider, there): (&dyn Provider, &Remote),
+    base: &str,
+) -> Result<Artifact, ExecError> {
+    context.output.step("exporting from the server");
+    let staging = host.store.staging()?;
+    let output = context.output.clone();
+    let work = Work {
+        dir: staging.path(),
+        progress: &move |done, total| output.progress(done, total),
+        cancel: &context.cancel,
+    };
+    let exported = provider.export(there, work).await?;
+    let mut artifact = Artifact {
+        machine: Some(machine.clone()),
+        ..Artifact::default()
+    };
+    let disks = exported.into_iter().filter(|file| file.capacity.is_some());
+    for (index, disk) in disks.enumerate() {
+        context.output.step(format!("checking disk {}", index + 1));
+        let options = WriteOptions::new(disk_file(base, index), disk.digest);
+        let job = Received {
+            disk,
+            rewrite: Job {
+                source: Source::Vmdk(staging.path().join("unused")),
+                to: staging.path().join(format!("rewritten-{index}.vmdk")),
+                options: self::options(kind, machine, index, options),
+                output: context.output.clone(),
+                cancel: context.cancel.clone(),
+            },
+        };
+        let checked = tokio::task::spawn_blocking(move || job.run()).await;
+        let (path, info) = checked.map_err(|e| failure(e.to_string()))??;
+        let stored = host.store.put_hashed(&path, &info.digest, Put::Move)?;
+        let name = disk_name(index)?;
+        for (key, value) in facts(info.populated, info.capacity) {
+            artifact.facts.insert(format!("{name}.{key}"), value);
+        }
+        artifact.files.insert(name, stored);
+    }
+    Ok(artifact)
+}
+
+/// A disk that a server has written.
+struct Received {
+    disk: Exported,
+    rewrite: Job,
+}
+
+impl Received {
+    /// The file to keep: the server's own, or, where some reader would refuse that, the same disk written anew.
+    fn run(mut self) -> Result<(PathBuf, vmdk::VmdkInfo), ExecError> {
+        let path = self.disk.path;
+        let wrong = |error: VmdkError| match error {
+            VmdkError::Cancelled => ExecError::Cancelled,
+            other => failure(format!("the server's disk cannot be read: {other}")).into(),
+        };
+        let output = self.rewrite.output.clone();
+        let progress = |done: u64| output.progress(done, None);
+        let window = Window::open(&path).map_err(|e| io("read", &path, &e))?;
+        let report = vmdk::check(&window, &progress, &self.rewrite.cancel).map_err(wrong)?;
+        let fatal = report.problems.iter().find(|problem| problem.fatal);
+        let Some(problem) = fatal else {
+            let info = vmdk::VmdkInfo {
+                capacity: report.capacity,
+                populated: report.populated,
+                size: Size::from_bytes(window.len()),
+                digest: self.disk.digest,
+            };
+            return Ok((path, info));
+        };
+        output.note(&format!(
+            "the server's disk is written anew, for others would refuse it: {}",
+            problem.message
+        ));
+        self.rewrite.source = Source::Vmdk(path);
+        let to = self.rewrite.to.clone();
+        Ok((to, self.rewrite.run()?))
+    }
+}
+
+/// What a disk is read from.
+enum Source {
+    /// Layers of qcow2, the base first.
+    Layers(Vec<PathBuf>),
+    /// A stream-optimized VMDK.
+    Vmdk(PathBuf),
+}
+
+impl Source {
+    fn open(&self) -> Result<Box<dyn BlockSource>, StageFailure> {
+        Ok(match self {
+            Self::Layers(layers) => {
+                Box::new(Chain::open(layers).map_err(|e| failure(e.to_string()))?)
+            }
+            Self::Vmdk(path) => {
+                let window = Window::open(path).map_err(|e| io("read", path, &e))?;
+                Box::new(vmdk::Reader::open(window).map_err(|e| failure(e.to_string()))?)
+            }
+        })
+    }
 }
 
 struct Job {
-    layers: Vec<PathBuf>,
+    source: Source,
     to: PathBuf,
     options: WriteOptions,
     output: Output,
@@ -104,18 +233,23 @@ struct Job {
 
 impl Job {
     fn run(self) -> Result<vmdk::VmdkInfo, ExecError> {
-        let source = Chain::open(&self.layers).map_err(|e| failure(e.to_string()))?;
+        let source = self.source.open()?;
         let file = std::fs::File::create(&self.to).map_err(|e| io("write", &self.to, &e))?;
         let mut out = std::io::BufWriter::with_capacity(1 << 20, file);
-        let total = crate::image::BlockSource::size(&source);
+        let total = source.size();
         let progress = |done: u64| self.output.progress(done, Some(total));
-        let info = vmdk::write(&source, &self.options, &mut out, &progress, &self.cancel).map_err(
-            |e| match e {
-                VmdkError::Cancelled => ExecError::Cancelled,
-                VmdkError::Write(error) => io("write", &self.to, &error).into(),
-                other => failure(other.to_string()).into(),
-            },
-        )?;
+        let info = vmdk::write(
+            source.as_ref(),
+            &self.options,
+            &mut out,
+            &progress,
+            &self.cancel,
+        )
+        .map_err(|e| match e {
+            VmdkError::Cancelled => ExecError::Cancelled,
+            VmdkError::Write(error) => io("write", &self.to, &error).into(),
+            other => failure(other.to_string()).into(),
+        })?;
         let file = out
             .into_inner()
             .map_err(|e| io("write", &self.to, e.error()))?;

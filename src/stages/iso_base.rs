@@ -32,13 +32,7 @@ pub(super) async fn execute(
         return Err(error.into());
     }
     let resolver = Resolver::new(host, context);
-    let iso = install_medium(
-        host,
-        context,
-        &resolver,
-        (provider.as_ref(), &kind.iso),
-    )
-    .await?;
+    let iso = install_medium(host, context, &resolver, (provider.as_ref(), &kind.iso)).await?;
     let media = media::make(host, &resolver, kind.kickstart.as_ref(), &context.output).await?;
     let (mut session, media) = power_on(host, context, kind, iso, media).await?;
     let host_address = session.machine()?.host_address();
@@ -98,10 +92,7 @@ async fn power_on(
     let mut cds = vec![iso];
     if let Some(cd) = media.cd.take() {
         let stored = host.store.put_bytes(&cd)?;
-        cds.push(Medium::file(
-            host.store.path(&stored.digest),
-            stored.digest,
-        ));
+        cds.push(Medium::file(host.store.path(&stored.digest), stored.digest));
     }
     let start = Start {
         provider: host.provider(kind.provider.as_str())?,
@@ -260,10 +251,7 @@ async fn install_medium(
         Place::Local => Put::Copy,
     };
     let stored = host.store.put_file(&fetched.path, put)?;
-    Ok(Medium::file(
-        host.store.path(&stored.digest),
-        stored.digest,
-    ))
+    Ok(Medium::file(host.store.path(&stored.digest), stored.digest))
 }
 
 /// The digest that a checksum is, if it is one of this kind.

@@ -66,7 +66,10 @@ impl Session {
             return Err(error.into());
         }
         let staging = host.store.staging()?;
-        let entry = Entry::of_paths(format!("machine of {}", context.stage.key), vec![staging.path().to_owned()]);
+        let entry = Entry::of_paths(
+            format!("machine of {}", context.stage.key),
+            vec![staging.path().to_owned()],
+        );
         let mut entry = host
             .journal
             .enter(entry)
@@ -338,13 +341,11 @@ impl Session {
     }
 }
 
-/// What is written on the machine of a stage.
-pub(super) fn mark(host: &Host, context: &StageContext) -> Mark {
+/// What is written on the machine of a running stage.
+fn mark(host: &Host, context: &StageContext) -> Mark {
     Mark {
-        project: host.project.clone(),
-        stage: context.stage.key.to_string(),
         fingerprint: context.ingredients.fingerprint().hex(),
-        name: format!("{}-{}", host.project, context.stage.key.slug()),
+        ..super::remote::mark(host, &context.stage)
     }
 }
 

@@ -16,6 +16,7 @@ mod outputs;
 mod pack_ova;
 mod project_key;
 mod provision;
+mod remote;
 mod resolve;
 mod shell;
 mod shutdown;
@@ -36,6 +37,7 @@ pub use login::login_target;
 pub use machine::Session;
 pub use pack_ova::EPOCH;
 pub use project_key::ensure_key;
+pub use remote::{Unreachable, look_for_lost, remove_machines};
 pub use resolve::RunFacts;
 pub use visit::{Visit, visit};
 
@@ -168,6 +170,14 @@ impl Executor for Executors {
 
     async fn restore(&self, stage: &Stage, artifact: &Artifact) -> Result<(), StageFailure> {
         outputs::restore(&self.host, stage, artifact).await
+    }
+
+    async fn publish(&self, stage: &Stage, artifact: &Artifact) -> Result<(), StageFailure> {
+        // what `clone` and `export` hand on is another stage's machine
+        if !matches!(stage.kind, StageKind::IsoBase(_) | StageKind::Provision(_)) {
+            return Ok(());
+        }
+        remote::publish(&self.host, stage, artifact).await
     }
 }
 

@@ -70,6 +70,31 @@ pub(in crate::config) static VSPHERE: Keys = Keys {
                 Text,
                 "The SHA-256 thumbprint of the certificate to accept.",
             ),
+            key(
+                "ca_file",
+                Text,
+                "Certificates (PEM) to trust beside the system's own, absolute or relative to the project.",
+            ),
+            key(
+                "http_address",
+                Text,
+                "The address of this host that guests are told, for `kickstart.via = \"http\"`; none: the one that leads to the guest.",
+            ),
+            key(
+                "guest_network",
+                Text,
+                "The network (CIDR) in which a guest's address is looked for: `10.20.0.0/16`; none: any.",
+            ),
+            key(
+                "address_settle",
+                Shape::Duration,
+                "How long an address must stay the same before it counts.",
+            ),
+            key(
+                "iso_folder",
+                Text,
+                "The folder of the datastore where install media are kept; none: `forge`.",
+            ),
         ],
     ],
 };

@@ -119,6 +119,11 @@ const ISO_BASE: &[Key] = &[
         Word(Checkpointing::WORDS),
         "Whether the running machine is kept before it is turned off, so that `provision` goes on from there.",
     ),
+    key(
+        "vm_name",
+        Text,
+        "What the machine is called on a server; none: the project's name and the stage's.",
+    ),
 ];
 
 static ISO: Keys = Keys {
@@ -214,6 +219,11 @@ const PROVISION: &[Key] = &[
         "checkpoint",
         Word(Checkpointing::WORDS),
         "When the running machine is kept between steps, so that a later run goes on from there.",
+    ),
+    key(
+        "vm_name",
+        Text,
+        "What the machine is called on a server; none: the project's name and the stage's.",
     ),
 ];
 

@@ -260,6 +260,7 @@ pub(super) fn iso_base(
         ssh: ssh?,
         shutdown,
         checkpoint: checkpoint(here),
+        vm_name: vm_name(here),
     })
 }
 
@@ -269,6 +270,20 @@ pub(super) fn checkpoint(here: &Here<'_>) -> Checkpointing {
         .and_then(|node| here.site.word(node, Checkpointing::WORDS))
         .and_then(|word| Checkpointing::from_word(&word))
         .unwrap_or_default()
+}
+
+/// What the machine is called on a server.
+pub(super) fn vm_name(here: &Here<'_>) -> Option<String> {
+    let node = here.get("vm_name")?;
+    let name = here.site.literal(node)?;
+    // the limit of vSphere's names; a slash would be a place in its inventory
+    if name.is_empty() || name.len() > 80 || name.contains(['/', '\\', '%']) {
+        let message = format!(
+            "`{name}` cannot be a machine's name: up to 80 letters, without `/`, `\\` and `%`"
+        );
+        here.site.fault("bad-value", message, node.span);
+    }
+    Some(name)
 }
 
 /// A machine that comes from another: its hardware and login.

@@ -50,6 +50,7 @@ pub(in crate::config) fn file(
     );
     lowering.machine = machine;
     lowering.providers = providers(&lowering, table.table("providers"));
+    lowering.chosen_provider = chosen_provider(&lowering, overrides);
     let (targets, default) = targets(loader, &table, &decls);
     let resources = resources(&lowering, table.table("resources"));
     // a broken file has lost lines: what follows from that is no fault of the user's
@@ -275,6 +276,24 @@ fn providers(lowering: &Lowering<'_>, table: Option<&Table>) -> Vec<(Name, Provi
         providers.push((name, config));
     }
     providers
+}
+
+/// The provider that the command line names for stages that name none.
+fn chosen_provider(lowering: &Lowering<'_>, overrides: &Overrides) -> Option<Name> {
+    let wanted = overrides.provider.as_ref()?;
+    let names = || lowering.providers.iter().map(|(name, _)| name);
+    let known = names().find(|name| name.as_str() == wanted);
+    if known.is_none() {
+        let near = closest(wanted, names().map(Name::as_str))
+            .map(|near| format!("did you mean `--provider {near}`?"));
+        let all: Vec<&str> = names().map(Name::as_str).collect();
+        let message = format!("there is no provider `{wanted}` for `--provider`");
+        let help = near.unwrap_or_else(|| format!("providers here: {}", all.join(", ")));
+        lowering
+            .loader
+            .push(Diagnostic::error("unknown-provider", message).help(help));
+    }
+    known.cloned()
 }
 
 fn provider_kind(loader: &Loader<'_>, table: &Table, entry: &tree::Entry) -> Option<ProviderKind> {

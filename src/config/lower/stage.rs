@@ -31,6 +31,8 @@ pub(super) struct Lowering<'s> {
     /// `[machine]`.
     pub(super) machine: Option<&'s Table>,
     pub(super) providers: Vec<(Name, ProviderConfig)>,
+    /// The one that the command line names for stages that name none.
+    pub(super) chosen_provider: Option<Name>,
     pub(super) taking_part: &'s BTreeMap<Name, BTreeSet<String>>,
     pub(super) outputs: &'s BTreeMap<Name, Vec<String>>,
     /// `stages`, `run` and `project` for templates.
@@ -118,6 +120,7 @@ impl<'s> Lowering<'s> {
             decls,
             machine: None,
             providers: Vec::new(),
+            chosen_provider: None,
             taking_part,
             outputs,
             common: vec![
@@ -286,11 +289,13 @@ impl<'s> Lowering<'s> {
         None
     }
 
-    /// The provider that a stage names, else the first one.
+    /// The provider that a stage names, else the chosen one, else the first one.
     pub(super) fn provider(&self, here: &Here<'_>) -> Option<Name> {
         let Some(node) = here.get("provider") else {
             let inherited = here.inherited.provider.clone();
-            return inherited.or_else(|| self.providers.first().map(|(name, _)| name.clone()));
+            let chosen = self.chosen_provider.clone();
+            let first = || self.providers.first().map(|(name, _)| name.clone());
+            return inherited.or(chosen).or_else(first);
         };
         let text = node.as_text()?;
         let known = self

@@ -37,6 +37,7 @@ pub(super) fn provision(
         steps,
         shutdown,
         checkpoint: machine::checkpoint(here),
+        vm_name: machine::vm_name(here),
     })
 }
 

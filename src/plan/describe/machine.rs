@@ -29,6 +29,8 @@ impl Sheet<'_> {
             shutdown,
             // what is kept beside the result does not change it
             checkpoint: _,
+            // a name can be changed afterwards
+            vm_name: _,
         } = iso_base;
         self.provider(provider);
         self.hardware(hardware);

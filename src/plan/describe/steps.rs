@@ -53,6 +53,8 @@ impl Sheet<'_> {
             shutdown,
             // how often one saves does not change what is made
             checkpoint: _,
+            // a name can be changed afterwards
+            vm_name: _,
         } = provision;
         self.hardware(hardware);
         self.ssh(ssh, Purpose::Work);

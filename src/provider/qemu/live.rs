@@ -86,7 +86,11 @@ pub(super) async fn checkpoint(machine: &mut QemuMachine) -> Result<Checkpoint, 
     });
     let disks = disks.collect();
     Ok(Checkpoint {
-        at_rest: AtRest { disks, nvram, remote: None },
+        at_rest: AtRest {
+            disks,
+            nvram,
+            remote: None,
+        },
         memory,
     })
 }

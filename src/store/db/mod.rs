@@ -13,6 +13,7 @@ mod stat;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +21,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 use super::error::is_damage;
+use crate::model::Remote;
 
 pub use checkpoints::StepCheckpoint;
 pub use history::{NewRun, RunEntry, RunOutcome, RunStage, StageOutcome};
@@ -33,6 +35,7 @@ pub struct Db {
     connection: Mutex<Connection>,
     warnings: Mutex<Vec<String>>,
     stat: Mutex<stat::State>,
+    lost: Mutex<BTreeMap<(String, String), String>>,
 }
 
 impl Db {
@@ -44,6 +47,7 @@ impl Db {
             connection: Mutex::new(connection),
             warnings: Mutex::new(warnings),
             stat: Mutex::default(),
+            lost: Mutex::default(),
         })
     }
 
@@ -54,6 +58,7 @@ impl Db {
             connection: Mutex::new(schema::open_other(path)?),
             warnings: Mutex::default(),
             stat: Mutex::default(),
+            lost: Mutex::default(),
         })
     }
 
@@ -61,6 +66,17 @@ impl Db {
     #[must_use]
     pub fn take_warnings(&self) -> Vec<String> {
         std::mem::take(&mut unpoisoned(&self.warnings))
+    }
+
+    /// Notes that a machine on a server, at this snapshot, is not as it was left: artifacts that need it are missing.
+    pub fn note_lost(&self, uuid: &str, snapshot: &str, why: String) {
+        unpoisoned(&self.lost).insert((uuid.to_owned(), snapshot.to_owned()), why);
+    }
+
+    /// Why a machine on a server is not as it was left, if that is known.
+    fn lost(&self, remote: &Remote) -> Option<String> {
+        let place = (remote.uuid.clone(), remote.snapshot.clone());
+        unpoisoned(&self.lost).get(&place).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::checkpoints::state;
 use super::{Db, StepCheckpoint, now};
-use crate::model::{Artifact, Digest, StageKey};
+use crate::model::{Artifact, Digest, MachineState, StageKey};
 use crate::plan::{Record, Records};
 use crate::store::{Store, StoreError};
 
@@ -41,6 +41,10 @@ impl Records for StoredRecords<'_> {
     }
 
     fn intact(&self, artifact: &Artifact) -> Result<(), String> {
+        let remote = artifact.machine.as_ref().and_then(|m| m.remote.as_ref());
+        if let Some(why) = remote.and_then(|remote| self.db.lost(remote)) {
+            return Err(why);
+        }
         self.store.intact(artifact)
     }
 }
@@ -163,6 +167,23 @@ impl Db {
             transaction.commit()?;
             Ok(forgotten)
         })
+    }
+
+    /// The machines on servers that records refer to, each with its provider.
+    #[must_use]
+    pub fn remote_machines(&self) -> Vec<MachineState> {
+        // most projects have none: their records are not parsed
+        let sql = "SELECT artifact FROM records WHERE artifact LIKE '%\"remote\":%'";
+        let found = self.with(|db| {
+            db.prepare_cached(sql)?
+                .query_map([], |row| parse::<Artifact>(&row.get::<_, String>(0)?))?
+                .collect::<rusqlite::Result<Vec<Artifact>>>()
+        });
+        let artifacts = found.unwrap_or_default().into_iter();
+        let machines = artifacts.filter_map(|artifact| artifact.machine);
+        machines
+            .filter(|machine| machine.remote.is_some())
+            .collect()
     }
 
     /// All stages with records or checkpoints.
