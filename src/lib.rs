@@ -29,6 +29,9 @@ pub mod store;
 // Downloads with resume and checksum; the kickstart server.
 pub mod net;
 
+// The vim25 API of vCenter and ESXi: SOAP, sessions, properties, tasks, files, leases; knows no stage.
+pub mod vim;
+
 // Bytes of formats: VMDK, qcow2, OVF, OVA, FAT, ISO 9660; knows no machine.
 pub mod image;
 

@@ -1,0 +1,43 @@
+//! The vim25 API of vCenter and ESXi, 6.5 and later.
+//!
+//! A [`Client`] is a session that logs in again by itself; copies of it are cheap. Requests are written with [`Xml`] in
+//! the order of the API's schema, answers are read as [`Element`]s. [`Client::task`] starts a task and waits for it,
+//! [`Client::watch`] waits for properties; both go on through broken connections and ended sessions. What is named here
+//! after a method of the API does what that does.
+//!
+//! A password is shown to nobody but the server: no message, log or `Debug` of this module holds one.
+
+mod client;
+mod console;
+mod device;
+mod element;
+mod endpoint;
+mod error;
+mod files;
+mod inventory;
+mod lease;
+mod machine;
+mod ovf;
+mod property;
+mod spec;
+mod task;
+mod xml;
+
+pub use client::{About, ApiType, Client, Content};
+pub use console::{KeyEvent, Modifiers, Question};
+pub use device::Device;
+pub use element::{Element, Ref};
+pub use endpoint::{Endpoint, Trust};
+pub use error::{Fault, VimError};
+pub use files::DatastorePath;
+pub use inventory::Found;
+pub use lease::{Lease, LeaseFile, ManifestEntry};
+pub use ovf::{FileItem, ImportParams, ImportSpec, OvfFile};
+pub use property::Properties;
+pub use spec::{
+    BootDevice, CloneSpec, ConfigSpec, CustomizationLinux, DeviceChange, DeviceSpec, DiskMove,
+    DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation, RelocateSpec,
+    ScsiKind, ToolsSpec,
+};
+pub use task::Waiting;
+pub use xml::Xml;
