@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{AtRest, DiskFile, LaunchSpec, Machine, Provider, ProviderError, Screen, Typing};
+use super::{
+    Address, AtRest, DiskFile, LaunchSpec, Machine, Provider, ProviderError, Screen, Typing,
+};
 use crate::model::{Duration, Hardware, Keys, Size};
 use crate::sys::{Cancel, Journal};
 
@@ -163,11 +165,12 @@ impl Machine for FakeMachine {
         Ok(())
     }
 
-    async fn ssh_address(&mut self, timeout: Duration) -> Result<SocketAddr, ProviderError> {
-        self.gone()?;
-        self.fake.state().ssh.ok_or_else(|| {
-            ProviderError::Timeout(format!("the guest had no address after {timeout}"))
+    fn addresses(&mut self) -> watch::Receiver<Address> {
+        watch::Sender::new(Address {
+            ssh: self.fake.state().ssh,
+            seen: "a fake network".to_owned(),
         })
+        .subscribe()
     }
 
     fn host_address(&self) -> String {

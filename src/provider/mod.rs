@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(crate) mod fake;
+mod keyboard;
 pub mod qemu;
 
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, Remote, Size};
 use crate::sys::{Cancel, Journal};
@@ -148,6 +150,15 @@ impl LaunchSpec {
             floppy: self.floppy.is_some() || self.empty.floppy,
         }
     }
+}
+
+/// Where a guest is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// Its SSH port, if that is known.
+    pub ssh: Option<SocketAddr>,
+    /// What else is seen of the guest, for people: `eth0 00:50:56:aa:bb:cc has fe80::1, outside of 10.0.0.0/8`.
+    pub seen: String,
 }
 
 /// What the machine's screen shows.
@@ -304,8 +315,8 @@ pub trait Machine: Send + Sync {
     /// Writes the screen as a PNG file.
     async fn screenshot(&mut self, to: &Path) -> Result<(), ProviderError>;
 
-    /// Where the guest's SSH port is reached; waits until the guest has an address.
-    async fn ssh_address(&mut self, timeout: Duration) -> Result<SocketAddr, ProviderError>;
+    /// Where the guest's SSH port is reached, as it becomes known and changes.
+    fn addresses(&mut self) -> watch::Receiver<Address>;
 
     /// The host's address as the guest sees it.
     fn host_address(&self) -> String;

@@ -48,7 +48,7 @@ pub(super) async fn execute(
         let mut watch = |waited: Duration| not_asked(&media, waited);
         session
             .login(
-                async |address| login::target(&resolver, host, ssh, address),
+                &|address| login::target(&resolver, host, ssh, address),
                 ssh.timeout,
                 &mut watch,
             )

@@ -8,9 +8,12 @@
 //! While a login is awaited the machine is watched: when the screen, the serial line and the disks all stand still for
 //! long, waiting on is pointless, and the failure says what stands there.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use super::Host;
 use super::failure::{failure, io};
@@ -18,9 +21,9 @@ use super::shutdown::turn_off;
 use super::start::Start;
 use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
-use crate::guest::{Guest, SshTarget};
+use crate::guest::{Guest, GuestError, SshTarget};
 use crate::model::{self, DiskState, Drives, MachineState, Remote};
-use crate::provider::{AtRest, Machine, Mark, ProviderError};
+use crate::provider::{Address, AtRest, Machine, Mark, ProviderError};
 use crate::store::{Put, Staging};
 use crate::sys::{Cancel, Entry, Guard};
 
@@ -109,44 +112,66 @@ impl Session {
     /// Waits until the guest can be logged in to, watching that the machine still does something.
     pub(crate) async fn login(
         &mut self,
-        target: impl AsyncFnOnce(std::net::SocketAddr) -> Result<SshTarget, StageFailure>,
+        target: &(dyn Fn(SocketAddr) -> Result<SshTarget, StageFailure> + Sync),
         timeout: model::Duration,
         watch: &mut (dyn FnMut(Duration) -> Option<StageFailure> + Send),
     ) -> Result<Guest, ExecError> {
         self.output.step("waiting for ssh");
         let started = Instant::now();
         let deadline = started + timeout.std();
-        let address = self.machine()?.ssh_address(timeout).await?;
-        let target = target(address).await?;
-        let (output, cancel) = (self.output.clone(), self.cancel.clone());
-        let note = move |text: &str| output.note(text);
-        let connect = Guest::connect(&target, deadline, &cancel, &note);
-        tokio::pin!(connect);
         let mut stillness = Stillness::new();
+        let mut addresses = self.machine()?.addresses();
         loop {
-            tokio::select! {
-                connected = &mut connect => return match connected {
-                    Ok(guest) => Ok(guest),
-                    Err(error) => {
-                        let mut failed = self.diagnose(error.into()).await;
-                        if let ExecError::Failed(failure) = &mut failed {
-                            failure.step = Some("waiting for ssh".into());
+            let address = addresses.borrow_and_update().clone();
+            self.output.note(&address.seen);
+            let reached = match address.ssh {
+                Some(address) => Some(target(address)?),
+                None => None,
+            };
+            let (output, cancel) = (self.output.clone(), self.cancel.clone());
+            let note = move |text: &str| output.note(text);
+            let connect = connect(reached.as_ref(), deadline, &cancel, &note);
+            tokio::pin!(connect);
+            let mut moves = addresses.clone();
+            let moved = moved(&mut moves, address.ssh);
+            tokio::pin!(moved);
+            // one address; another one begins again
+            loop {
+                tokio::select! {
+                    connected = &mut connect => return match connected {
+                        Some(Ok(guest)) => Ok(guest),
+                        Some(Err(error)) => Err(self.no_login(error.into()).await),
+                        None => {
+                            let seen = addresses.borrow().seen.clone();
+                            let error = failure(format!("the guest had no address within {timeout}: {seen}"));
+                            Err(self.no_login(error.into()).await)
                         }
-                        Err(failed)
-                    }
-                },
-                error = self.trouble() => return Err(self.evidence(error).await),
-                () = tokio::time::sleep(WATCH) => {
-                    let failed = match watch(started.elapsed()) {
-                        Some(failure) => Some(failure),
-                        None => self.stalled(&mut stillness).await?,
-                    };
-                    if let Some(failure) = failed {
-                        return Err(self.diagnose(failure.into()).await);
+                    },
+                    moved = &mut moved => match moved {
+                        true => break,
+                        false => return Err(failure(address.seen).into()),
+                    },
+                    error = self.trouble() => return Err(self.evidence(error).await),
+                    () = tokio::time::sleep(WATCH) => {
+                        let failed = match watch(started.elapsed()) {
+                            Some(failure) => Some(failure),
+                            None => self.stalled(&mut stillness).await?,
+                        };
+                        if let Some(failure) = failed {
+                            return Err(self.diagnose(failure.into()).await);
+                        }
                     }
                 }
             }
         }
+    }
+
+    async fn no_login(&mut self, error: ExecError) -> ExecError {
+        let mut failed = self.diagnose(error).await;
+        if let ExecError::Failed(failure) = &mut failed {
+            failure.step = Some("waiting for ssh".into());
+        }
+        failed
     }
 
     /// Returns when the guest has been stopped because of what is wrong on the host.
@@ -347,6 +372,35 @@ fn mark(host: &Host, context: &StageContext) -> Mark {
         fingerprint: context.ingredients.fingerprint().hex(),
         ..super::remote::mark(host, &context.stage)
     }
+}
+
+/// Logs in; `None` when the deadline came before an address.
+async fn connect(
+    target: Option<&SshTarget>,
+    deadline: Instant,
+    cancel: &Cancel,
+    note: &(dyn Fn(&str) + Send + Sync),
+) -> Option<Result<Guest, GuestError>> {
+    if let Some(target) = target {
+        return Some(Guest::connect(target, deadline, cancel, note).await);
+    }
+    let time = tokio::time::sleep_until(deadline.into());
+    match cancel.run(time).await {
+        Some(()) => None,
+        None => Some(Err(GuestError::Cancelled)),
+    }
+}
+
+/// Returns when the guest has another address (true), or will never have one (false).
+async fn moved(addresses: &mut watch::Receiver<Address>, from: Option<SocketAddr>) -> bool {
+    let known = addresses
+        .wait_for(|address| address.ssh != from)
+        .await
+        .is_ok();
+    if !known && from.is_some() {
+        return std::future::pending().await;
+    }
+    known
 }
 
 /// The disks and firmware variables of a machine at rest, in the store.

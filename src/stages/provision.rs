@@ -179,9 +179,9 @@ async fn login(
     timeout: crate::model::Duration,
 ) -> Result<Guest, ExecError> {
     let resolver = Resolver::new(host, context);
-    let target = async |address| login::target(&resolver, host, ssh, address);
+    let target = |address| login::target(&resolver, host, ssh, address);
     let mut watch = |_: Duration| None;
-    session.login(target, timeout, &mut watch).await
+    session.login(&target, timeout, &mut watch).await
 }
 
 /// Has the guest write its disks, so that what is kept is what it had. A guest that cannot is kept as it is.

@@ -50,7 +50,7 @@ pub(super) async fn execute(
     let mut watch = |_: Duration| None;
     let guest = session
         .login(
-            async |address| login::target(&resolver, host, ssh, address),
+            &|address| login::target(&resolver, host, ssh, address),
             ssh.timeout,
             &mut watch,
         )

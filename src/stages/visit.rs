@@ -69,7 +69,7 @@ pub async fn visit(
     let mut watch = |_: Duration| None;
     let guest = session
         .login(
-            async |address| login::target(&resolver, host, ssh, address),
+            &|address| login::target(&resolver, host, ssh, address),
             ssh.timeout,
             &mut watch,
         )

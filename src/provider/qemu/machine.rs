@@ -6,6 +6,7 @@ use std::process::ExitStatus;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::img::Img;
 use super::qmp::{Qmp, QmpError};
@@ -13,7 +14,9 @@ use super::screen::{self, Cells};
 use super::typing::{self, Console};
 use super::{devices, live};
 use crate::model::{Drives, Duration, Keys, Size};
-use crate::provider::{AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing};
+use crate::provider::{
+    Address, AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing,
+};
 use crate::sys::{Cancel, Guard, process};
 
 /// How long QEMU may take to write back what it holds and end. Some never do: one whose guest writes to its UEFI
@@ -222,10 +225,17 @@ impl Machine for QemuMachine {
         }
     }
 
-    async fn ssh_address(&mut self, _timeout: Duration) -> Result<SocketAddr, ProviderError> {
-        self.ssh.ok_or_else(|| {
-            ProviderError::Failed("the machine has no network adapter for ssh".to_owned())
+    fn addresses(&mut self) -> watch::Receiver<Address> {
+        let seen = match self.ssh {
+            Some(address) => format!("port {} of this host", address.port()),
+            None => "the machine has no network adapter for ssh".to_owned(),
+        };
+        // it never changes
+        watch::Sender::new(Address {
+            ssh: self.ssh,
+            seen,
         })
+        .subscribe()
     }
 
     fn host_address(&self) -> String {

@@ -10,7 +10,6 @@ mod echo;
 mod files;
 mod firmware;
 pub mod img;
-mod keyboard;
 mod live;
 mod machine;
 mod preflight;

@@ -93,7 +93,7 @@ async fn vm_a_machine_without_a_system_says_so_and_hands_out_its_disk() {
     let spec = bench.spec(hardware(Controller::Pvscsi, NicAdapter::Vmxnet3));
     let mut machine = bench.launch(spec).await.unwrap();
     shows(&mut machine, "No bootable device").await;
-    let address = machine.ssh_address(Duration::from_secs(1)).await.unwrap();
+    let address = machine.addresses().borrow().ssh.unwrap();
     assert!(address.ip().is_loopback() && address.port() != 0);
     let png = bench.dir.path().join("screen.png");
     machine.screenshot(&png).await.unwrap();
@@ -191,7 +191,7 @@ async fn says(machine: &mut Box<dyn Machine>, text: &str) {
 
 async fn has_ssh(machine: &mut Box<dyn Machine>) {
     use tokio::io::AsyncReadExt as _;
-    let address = machine.ssh_address(Duration::from_secs(1)).await.unwrap();
+    let address = machine.addresses().borrow().ssh.unwrap();
     for _ in 0..100 {
         let mut banner = [0; 4];
         let read = async {

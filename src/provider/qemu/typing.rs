@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::echo::{self, Echo};
-use super::keyboard::{self, Stroke};
 use super::screen::Cells;
 use crate::model::{Key, KeyAction, Keys, Layout};
+use crate::provider::keyboard::{self, Stroke};
 use crate::provider::{ProviderError, Typing};
 
 /// A key going down or up.

@@ -1,6 +1,6 @@
 //! Which keys produce a character under the guest's keyboard layout.
 //!
-//! QEMU sends positions, named after a US keyboard (`qcode`); the guest's layout gives them a meaning. A table says for
+//! Providers send positions, named after a US keyboard (QEMU's `qcode`); the guest's layout gives them a meaning. A table says for
 //! each position what it means alone, with Shift and with `AltGr`.
 
 use crate::model::{Key, Layout};
