@@ -1,0 +1,144 @@
+//! Machines that are forge's own on the server: known by their mark, named, looked for, removed. Nothing without the mark
+//! is ever touched.
+
+use super::Lab;
+use super::error::translate;
+use crate::model::Remote;
+use crate::provider::{Mark, ProviderError};
+use crate::sys::Cancel;
+use crate::vim::{Element, Properties, Ref, VimError, Waiting};
+
+/// The mark: keys of `config.extraConfig`.
+pub(super) const PROJECT: &str = "forge.project";
+pub(super) const STAGE: &str = "forge.stage";
+pub(super) const FINGERPRINT: &str = "forge.fingerprint";
+
+/// What is read of a machine to know it.
+const ABOUT: &[&str] = &["name", "config.extraConfig", "snapshot"];
+
+fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
+    let options = read.get("config.extraConfig")?;
+    let option = options.children.iter().find(|o| o.text_of("key") == Some(key))?;
+    option.text_of("value")
+}
+
+/// Whether the machine has a snapshot with this id.
+fn has_snapshot(read: &Properties, id: &str) -> bool {
+    read.get("snapshot").is_some_and(|snapshot: &Element| {
+        snapshot
+            .find_all("snapshot")
+            .iter()
+            .any(|found| found.as_reference().is_some_and(|r| r.id == id))
+    })
+}
+
+impl Lab {
+    /// The machine with this identity, and what is known of it.
+    pub(super) async fn known(&self, uuid: &str) -> Result<Option<(Ref, Properties)>, VimError> {
+        let Some(vm) = self.client.find_vm_by_uuid(uuid).await? else {
+            return Ok(None);
+        };
+        match self.client.read(&vm, ABOUT).await {
+            Ok(read) => Ok(Some((vm, read))),
+            Err(error) if error.is("ManagedObjectNotFound") => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a machine is not as it was left; none: it is.
+    pub(super) async fn lost(&self, machine: &Remote) -> Result<Option<String>, VimError> {
+        let server = self.client.server();
+        let Some((_, read)) = self.known(&machine.uuid).await? else {
+            return Ok(Some(format!(
+                "the machine `{}` is gone from {server}",
+                machine.name
+            )));
+        };
+        let name = read.text("name").unwrap_or_default();
+        self.note_name(&machine.uuid, name);
+        if !has_snapshot(&read, &machine.snapshot) {
+            return Ok(Some(format!(
+                "the snapshot of the machine `{name}` is gone from {server}"
+            )));
+        }
+        Ok(None)
+    }
+
+    /// Gives a machine its name. One of the same project and stage that has it is removed afterwards; any other keeps it.
+    pub(super) async fn name(&self, machine: &Remote, mark: &Mark) -> Result<(), ProviderError> {
+        if self.has_name(&machine.uuid, &mark.name) {
+            return Ok(());
+        }
+        let cancel = Cancel::new();
+        let waiting = Waiting::quiet(&cancel);
+        let known = self.known(&machine.uuid).await.map_err(translate)?;
+        let Some((vm, read)) = known else {
+            let message = format!("the machine `{}` is gone", machine.name);
+            return Err(ProviderError::Failed(message));
+        };
+        if read.text("name") == Some(mark.name.as_str()) {
+            self.note_name(&machine.uuid, &mark.name);
+            return Ok(());
+        }
+        let old = self.place.machine(&self.client, &mark.name).await.map_err(translate)?;
+        if let Some(old) = &old {
+            self.ours(old, mark).await?;
+            let aside = format!("{}.old-{}", mark.name, self.stamp());
+            self.client.rename(old, &aside, &waiting).await.map_err(translate)?;
+        }
+        self.client.rename(&vm, &mark.name, &waiting).await.map_err(translate)?;
+        self.note_name(&machine.uuid, &mark.name);
+        if let Some(old) = old {
+            self.destroy(&old).await.map_err(translate)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to touch a machine that is not of this project and stage.
+    pub(super) async fn ours(&self, vm: &Ref, mark: &Mark) -> Result<(), ProviderError> {
+        let read = self.client.read(vm, ABOUT).await.map_err(translate)?;
+        let name = read.text("name").unwrap_or_default();
+        match (extra(&read, PROJECT), extra(&read, STAGE)) {
+            (Some(project), Some(stage)) if project == mark.project && stage == mark.stage => Ok(()),
+            (Some(project), Some(stage)) => Err(ProviderError::Environment {
+                message: format!("there is a machine `{name}` already, of project {project}, stage {stage}"),
+                help: "set `vm_name` of one of the two stages".into(),
+            }),
+            _ => Err(ProviderError::Environment {
+                message: format!("there is a machine `{name}` already, and forge did not make it"),
+                help: "rename or remove it, or set the stage's `vm_name`".into(),
+            }),
+        }
+    }
+
+    /// Removes a machine if it bears forge's mark.
+    pub(super) async fn remove(&self, uuid: &str) -> Result<bool, VimError> {
+        match self.known(uuid).await? {
+            Some((vm, read)) if extra(&read, PROJECT).is_some() => {
+                self.destroy(&vm).await?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Turns a machine off and removes it with its disks; one that is gone is fine.
+    pub(super) async fn destroy(&self, vm: &Ref) -> Result<(), VimError> {
+        // clean-up goes on when everything else has been told to stop
+        let cancel = Cancel::new();
+        let waiting = Waiting::quiet(&cancel);
+        let off = self.client.power_off(vm, &waiting).await;
+        if let Err(error) = off
+            && !error.is("InvalidPowerState")
+        {
+            if error.is("ManagedObjectNotFound") {
+                return Ok(());
+            }
+            return Err(error);
+        }
+        match self.client.destroy(vm, &waiting).await {
+            Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! Where on the server machines are made: the names in the settings, looked up in the inventory.
+
+use super::settings::Settings;
+use crate::diag::closest;
+use crate::model::Size;
+use crate::vim::{ApiType, Client, DatastorePath, Found, NetworkBacking, Ref, VimError};
+
+/// Places that have been found.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The datacenter, and its path in the inventory.
+    pub(super) datacenter: Ref,
+    pub(super) datacenter_path: String,
+    pub(super) pool: Ref,
+    /// The host, if one is chosen.
+    pub(super) host: Option<Ref>,
+    pub(super) datastore: Ref,
+    pub(super) datastore_name: String,
+    pub(super) free: Size,
+    /// What lists the datastore's files.
+    pub(super) browser: Ref,
+    /// The datacenter's folder of machines.
+    pub(super) machines: Ref,
+    /// The folder below it, part by part.
+    pub(super) folder: Vec<String>,
+    networks: Vec<(Found, NetworkBacking)>,
+}
+
+/// A setting that does not fit the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Misfit {
+    pub(super) message: String,
+    pub(super) help: String,
+}
+
+/// What stands in the way of finding the places.
+pub(super) enum PlaceError {
+    /// The server did not answer as it should.
+    Vim(VimError),
+    /// These settings do not fit, all of them.
+    Misfits(Vec<Misfit>),
+}
+
+impl From<VimError> for PlaceError {
+    fn from(error: VimError) -> Self {
+        Self::Vim(error)
+    }
+}
+
+/// Picks the one that is `wanted`, or the only one.
+fn pick(what: &str, key: &str, wanted: Option<&str>, all: &[Found]) -> Result<Found, Misfit> {
+    let names = || all.iter().map(|found| found.name.as_str());
+    let list = || match all.len() {
+        0 => format!("the server shows no {what} to this account"),
+        _ => format!("there: {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    match (wanted, all) {
+        (Some(wanted), _) => {
+            let found = all.iter().find(|found| found.name == wanted);
+            found.cloned().ok_or_else(|| Misfit {
+                message: format!("there is no {what} `{wanted}`"),
+                help: match closest(wanted, names()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => list(),
+                },
+            })
+        }
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err(Misfit {
+            message: format!("`{key}` is not set, and there is not just one {what}"),
+            help: format!("set `{key}`; {}", list()),
+        }),
+    }
+}
+
+/// Looks everything up; all that does not fit is told at once.
+pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, PlaceError> {
+    let root = &client.content().root_folder;
+    let datacenters = client.list(root, "Datacenter").await?;
+    let wanted = match client.about().api {
+        ApiType::VirtualCenter => settings.datacenter.as_deref(),
+        // a host has just one
+        ApiType::HostAgent => None,
+    };
+    let datacenter = pick("datacenter", "datacenter", wanted, &datacenters)
+        .map_err(|misfit| PlaceError::Misfits(vec![misfit]))?;
+    let mut misfits = Vec::new();
+    let compute = compute(client, settings, &datacenter.obj, &mut misfits).await?;
+    let datastore = datastore(client, settings, &datacenter.obj, &mut misfits).await?;
+    let networks = networks(client, &datacenter.obj).await?;
+    let (Some((pool, host)), Some(datastore), true) = (compute, datastore, misfits.is_empty())
+    else {
+        return Err(PlaceError::Misfits(misfits));
+    };
+    let read = client.read(&datacenter.obj, &["vmFolder"]).await?;
+    let about = client.read(&datastore.obj, &["browser", "summary.freeSpace"]);
+    let about = about.await?;
+    let lost = |what: &str| VimError::Protocol(format!("the server does not tell {what}"));
+    let folder = settings.folder.as_deref().unwrap_or_default();
+    Ok(Place {
+        datacenter_path: path_of(client, &datacenter).await?,
+        pool,
+        host,
+        free: Size::from_bytes(about.u64("summary.freeSpace").unwrap_or(u64::MAX)),
+        browser: about.reference("browser").ok_or_else(|| lost("the datastore's browser"))?,
+        datastore: datastore.obj,
+        datastore_name: datastore.name,
+        machines: read.reference("vmFolder").ok_or_else(|| lost("its folder of machines"))?,
+        folder: folder.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+        datacenter: datacenter.obj,
+        networks,
+    })
+}
+
+/// The datacenter's path: its name behind those of the folders above it.
+async fn path_of(client: &Client, datacenter: &Found) -> Result<String, VimError> {
+    let mut path = datacenter.name.clone();
+    let mut at = datacenter.obj.clone();
+    loop {
+        let above = client.read(&at, &["parent"]).await?.reference("parent");
+        let Some(above) = above.filter(|above| *above != client.content().root_folder) else {
+            return Ok(path);
+        };
+        let read = client.read(&above, &["name"]).await?;
+        path = format!("{}/{path}", read.text("name").unwrap_or_default());
+        at = above;
+    }
+}
+
+/// The resource pool, and the host if one is named.
+async fn compute(
+    client: &Client,
+    settings: &Settings,
+    datacenter: &Ref,
+    misfits: &mut Vec<Misfit>,
+) -> Result<Option<(Ref, Option<Ref>)>, VimError> {
+    let mut host = None;
+    if let Some(name) = settings.host.as_deref().filter(|_| client.about().api == ApiType::VirtualCenter) {
+        let hosts = client.list(datacenter, "HostSystem").await?;
+        match pick("host", "host", Some(name), &hosts) {
+            Ok(found) => host = Some(found.obj),
+            Err(misfit) => misfits.push(misfit),
+        }
+    }
+    let computes = client.list(datacenter, "ComputeResource").await?;
+    let of_host = match &host {
+        Some(host) => client.read(host, &["parent"]).await?.reference("parent"),
+        None => None,
+    };
+    let compute = match (of_host, settings.cluster.as_deref()) {
+        (Some(compute), None) => compute,
+        (_, cluster) => match pick("cluster", "cluster", cluster, &computes) {
+            Ok(found) => found.obj,
+            Err(misfit) => {
+                misfits.push(misfit);
+                return Ok(None);
+            }
+        },
+    };
+    let root = client.read(&compute, &["resourcePool"]).await?.reference("resourcePool");
+    let Some(root) = root else {
+        return Err(VimError::Protocol("the cluster has no resource pool".into()));
+    };
+    let Some(wanted) = settings.resource_pool.as_deref() else {
+        return Ok(Some((root, host)));
+    };
+    let pools = client.list(&root, "ResourcePool").await?;
+    let last = wanted.rsplit('/').next();
+    match pick("resource pool", "resource_pool", last, &pools) {
+        Ok(pool) => Ok(Some((pool.obj, host))),
+        Err(misfit) => {
+            misfits.push(misfit);
+            Ok(None)
+        }
+    }
+}
+
+/// The datastore; of a cluster of them the one with the most space.
+async fn datastore(
+    client: &Client,
+    settings: &Settings,
+    datacenter: &Ref,
+    misfits: &mut Vec<Misfit>,
+) -> Result<Option<Found>, VimError> {
+    let mut all = client.list(datacenter, "Datastore").await?;
+    let wanted = settings.datastore.as_deref();
+    let known = |all: &[Found]| wanted.is_none_or(|name| all.iter().any(|found| found.name == name));
+    if !known(&all) && client.about().api == ApiType::VirtualCenter {
+        let clusters = client.list(datacenter, "StoragePod").await?;
+        if let Some(cluster) = clusters.iter().find(|pod| Some(pod.name.as_str()) == wanted) {
+            let members = client.children(&cluster.obj).await?;
+            let refs: Vec<Ref> = members.iter().map(|member| member.obj.clone()).collect();
+            let free = client.read_many(&refs, &["summary.freeSpace"]).await?;
+            let most = free.iter().max_by_key(|(_, read)| read.u64("summary.freeSpace"));
+            let most = most.map(|(obj, _)| obj.clone());
+            return Ok(members.into_iter().find(|member| Some(&member.obj) == most.as_ref()));
+        }
+        all.extend(clusters);
+    }
+    match pick("datastore", "datastore", wanted, &all) {
+        Ok(found) => Ok(Some(found)),
+        Err(misfit) => {
+            misfits.push(misfit);
+            Ok(None)
+        }
+    }
+}
+
+/// All networks of the datacenter with what an adapter says to be on them: standard, distributed and NSX's own.
+async fn networks(
+    client: &Client,
+    datacenter: &Ref,
+) -> Result<Vec<(Found, NetworkBacking)>, VimError> {
+    let mut networks = Vec::new();
+    for found in client.list(datacenter, "Network").await? {
+        let backing = match found.obj.kind.as_str() {
+            "DistributedVirtualPortgroup" => distributed(client, &found.obj).await?,
+            "OpaqueNetwork" => opaque(client, &found.obj).await?,
+            _ => Some(NetworkBacking::Standard {
+                name: found.name.clone(),
+                network: Some(found.obj.clone()),
+            }),
+        };
+        networks.extend(backing.map(|backing| (found, backing)));
+    }
+    Ok(networks)
+}
+
+async fn distributed(client: &Client, group: &Ref) -> Result<Option<NetworkBacking>, VimError> {
+    let read = client.read(group, &["key", "config.distributedVirtualSwitch"]).await?;
+    let Some(switch) = read.reference("config.distributedVirtualSwitch") else {
+        return Ok(None);
+    };
+    let uuid = client.read(&switch, &["uuid"]).await?;
+    Ok(read.text("key").zip(uuid.text("uuid")).map(|(key, uuid)| {
+        NetworkBacking::Distributed {
+            switch_uuid: uuid.to_owned(),
+            portgroup_key: key.to_owned(),
+        }
+    }))
+}
+
+async fn opaque(client: &Client, network: &Ref) -> Result<Option<NetworkBacking>, VimError> {
+    let read = client.read(network, &["summary"]).await?;
+    let text = |path: &str| read.get("summary").and_then(|s| s.text_of(path)).map(str::to_owned);
+    Ok(text("opaqueNetworkId")
+        .zip(text("opaqueNetworkType"))
+        .map(|(id, kind)| NetworkBacking::Opaque { id, kind }))
+}
+
+impl Place {
+    /// How an adapter is put on the network `name`; `instead` names the one to take where that is not there.
+    pub(super) fn network(
+        &self,
+        name: &str,
+        instead: Option<&str>,
+    ) -> Result<&(Found, NetworkBacking), Misfit> {
+        let named = |name: &str| self.networks.iter().find(|(found, _)| found.name == name);
+        if let Some(network) = named(name).or_else(|| named(instead?)) {
+            return Ok(network);
+        }
+        let all: Vec<Found> = self.networks.iter().map(|(found, _)| found.clone()).collect();
+        Err(match pick("network", "network", Some(instead.unwrap_or(name)), &all) {
+            Err(misfit) => misfit,
+            Ok(found) => Misfit {
+                message: format!("the network `{}` cannot be used", found.name),
+                help: "the server does not tell how adapters are put on it".into(),
+            },
+        })
+    }
+
+    /// The folder for machines, made if need be.
+    pub(super) async fn folder(&self, client: &Client) -> Result<Ref, VimError> {
+        if client.about().api == ApiType::HostAgent {
+            return Ok(self.machines.clone());
+        }
+        let mut at = self.machines.clone();
+        for part in &self.folder {
+            let children = client.children(&at).await?;
+            let known = children.iter().find(|c| c.name == *part && c.obj.kind == "Folder");
+            at = match known {
+                Some(found) => found.obj.clone(),
+                None => client.create_folder(&at, part).await?,
+            };
+        }
+        Ok(at)
+    }
+
+    /// A machine of this name in the folder.
+    pub(super) async fn machine(&self, client: &Client, name: &str) -> Result<Option<Ref>, VimError> {
+        let folder = match client.about().api {
+            ApiType::VirtualCenter => self.folder.iter().map(|part| format!("/{part}")).collect(),
+            ApiType::HostAgent => String::new(),
+        };
+        let path = format!("{}/vm{folder}/{name}", self.datacenter_path);
+        client.find(&path).await
+    }
+
+    /// A file of the datastore.
+    pub(super) fn file(&self, path: &str) -> DatastorePath {
+        DatastorePath::new(&self.datastore_name, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(names: &[&str]) -> Vec<Found> {
+        let make = |name: &&str| Found {
+            obj: Ref::new("Datastore", *name),
+            name: (*name).to_owned(),
+        };
+        names.iter().map(make).collect()
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_what_is() {
+        let misfit = |wanted: Option<&str>, names: &[&str]| {
+            let misfit = pick("datastore", "datastore", wanted, &found(names)).unwrap_err();
+            format!("{}\n{}", misfit.message, misfit.help)
+        };
+        assert_eq!(
+            misfit(Some("datastor1"), &["datastore1", "nfs"]),
+            "there is no datastore `datastor1`\ndid you mean `datastore1`?"
+        );
+        assert_eq!(
+            misfit(Some("zfs9"), &["big", "small"]),
+            "there is no datastore `zfs9`\nthere: big, small"
+        );
+        assert_eq!(
+            misfit(None, &["a", "b"]),
+            "`datastore` is not set, and there is not just one datastore\nset `datastore`; there: a, b"
+        );
+        assert!(misfit(Some("a"), &[]).contains("shows no datastore to this account"));
+        assert_eq!(pick("datastore", "datastore", None, &found(&["a"])).unwrap().name, "a");
+    }
+}
