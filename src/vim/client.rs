@@ -1,80 +1,78 @@
 //! A session with a server.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
+use tokio::task::AbortHandle;
+use url::Url;
+
+use super::content::{About, Content};
+use super::http::Http;
+use super::session::{keep_alive, service_instance};
+use super::wire::Wire;
 use super::{Element, Endpoint, Ref, VimError, Xml};
 use crate::sys::Cancel;
-
-/// What kind of server it is; `AboutInfo.apiType` in the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ApiType {
-    /// vCenter.
-    VirtualCenter,
-    /// A single ESXi host.
-    HostAgent,
-}
-
-/// What a server says of itself; `AboutInfo` in the API.
-#[derive(Clone, Debug)]
-pub struct About {
-    /// What kind of server it is.
-    pub api: ApiType,
-    /// Its version, such as `7.0.3`.
-    pub version: String,
-    /// Its build.
-    pub build: String,
-    /// Its name with version and build.
-    pub full_name: String,
-    /// The server's own identifier; a host has none.
-    pub instance_uuid: Option<String>,
-}
-
-/// The objects that every server has; `ServiceContent` in the API. Those that a single host lacks are optional.
-#[derive(Clone, Debug)]
-pub struct Content {
-    /// The folder above all.
-    pub root_folder: Ref,
-    /// Reads and watches properties.
-    pub property_collector: Ref,
-    /// Logs in and out.
-    pub session_manager: Ref,
-    /// Makes views of the inventory.
-    pub view_manager: Option<Ref>,
-    /// Finds things by path and uuid.
-    pub search_index: Option<Ref>,
-    /// Moves and deletes files of datastores.
-    pub file_manager: Option<Ref>,
-    /// Copies and deletes virtual disks.
-    pub virtual_disk_manager: Option<Ref>,
-    /// Makes and reads OVF descriptors.
-    pub ovf_manager: Option<Ref>,
-    /// Knows privileges.
-    pub authorization_manager: Option<Ref>,
-    /// Knows what has happened.
-    pub event_manager: Option<Ref>,
-    /// Chooses datastores of a cluster of them.
-    pub storage_resource_manager: Option<Ref>,
-    /// Knows what is licensed.
-    pub license_manager: Option<Ref>,
-}
 
 /// A session with a server. Copies are cheap and share it; with the last one it ends on this side, and on the server's
 /// with [`Client::logout`].
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
+/// What the copies of a client share.
+pub(super) struct Inner {
+    pub(super) wire: Wire,
+    pub(super) endpoint: Endpoint,
+    pub(super) content: Content,
+    pub(super) keeper: OnceLock<AbortHandle>,
     about: About,
-    content: Content,
-    server: String,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.abort();
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.inner.wire.server)
+    }
 }
 
 impl Client {
     /// Logs in.
-    pub async fn connect(_endpoint: &Endpoint, _cancel: &Cancel) -> Result<Self, VimError> {
-        Err(VimError::Protocol("not yet".into()))
+    pub async fn connect(endpoint: &Endpoint, cancel: &Cancel) -> Result<Self, VimError> {
+        let base = endpoint.base()?;
+        let client = cancel.run(Self::open(endpoint, base)).await;
+        client.unwrap_or(Err(VimError::Cancelled))
+    }
+
+    /// Logs in to the server at an address.
+    pub(super) async fn open(endpoint: &Endpoint, base: Url) -> Result<Self, VimError> {
+        let wire = Wire::open(Http::new(endpoint)?, base).await?;
+        let mut this = Xml::new();
+        this.reference("_this", &service_instance());
+        let (response, _) = wire
+            .exchange("RetrieveServiceContent", this.as_str())
+            .await?;
+        let content = response.returned().cloned().unwrap_or_default();
+        let inner = Inner {
+            wire,
+            endpoint: endpoint.clone(),
+            content: Content::read(&content)?,
+            keeper: OnceLock::new(),
+            about: About::read(content.child("about").unwrap_or(&Element::default())),
+        };
+        inner.renew(0).await?;
+        let client = Self {
+            inner: Arc::new(inner),
+        };
+        keep_alive(&client);
+        Ok(client)
     }
 
     /// What the server says of itself.
@@ -92,20 +90,28 @@ impl Client {
     /// The server as `host`, or `host:port` where the port is not 443.
     #[must_use]
     pub fn server(&self) -> &str {
-        &self.inner.server
+        &self.inner.wire.server
     }
-
-    /// Ends the session on the server. That it cannot be reached is no failure: it ends idle sessions by itself.
-    pub async fn logout(&self) {}
 
     /// Calls a method of an object; gives the response, its result in [`Element::returned`]. A session that has ended is
     /// renewed once, silently; what can be asked twice is asked again when the connection breaks.
     pub async fn call(
         &self,
-        _this: &Ref,
-        _method: &str,
-        _body: impl FnOnce(&mut Xml),
+        this: &Ref,
+        method: &str,
+        body: impl FnOnce(&mut Xml),
     ) -> Result<Element, VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let mut xml = Xml::new();
+        xml.reference("_this", this);
+        body(&mut xml);
+        let inside = xml.into_string();
+        let wire = &self.inner.wire;
+        let generation = wire.session.state().generation;
+        let mut result = wire.exchange(method, &inside).await;
+        if matches!(&result, Err(error) if error.is("NotAuthenticated")) {
+            self.inner.renew(generation).await?;
+            result = wire.exchange(method, &inside).await;
+        }
+        result.map(|(response, _)| response)
     }
 }

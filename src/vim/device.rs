@@ -30,7 +30,35 @@ pub struct Device {
 
 impl Client {
     /// The devices of a machine.
-    pub async fn devices(&self, _vm: &Ref) -> Result<Vec<Device>, VimError> {
-        Err(VimError::Protocol("not yet".into()))
+    pub async fn devices(&self, vm: &Ref) -> Result<Vec<Device>, VimError> {
+        const PATH: &str = "config.hardware.device";
+        let properties = self.read(vm, &[PATH]).await?;
+        let list = properties.get(PATH).map_or(&[][..], |list| &list.children);
+        Ok(list.iter().map(Device::read).collect())
+    }
+}
+
+impl Device {
+    fn read(raw: &Element) -> Self {
+        let text = |path| {
+            raw.text_of(path)
+                .filter(|t| !t.is_empty())
+                .map(str::to_owned)
+        };
+        let bytes = raw
+            .u64_of("capacityInBytes")
+            .or_else(|| Some(raw.u64_of("capacityInKB")? << 10));
+        Self {
+            key: raw.i32_of("key").unwrap_or_default(),
+            kind: raw.kind.clone().unwrap_or_default(),
+            label: text("deviceInfo.label").unwrap_or_default(),
+            controller: raw.i32_of("controllerKey"),
+            unit: raw.i32_of("unitNumber"),
+            backing: raw.child("backing").and_then(|b| b.kind.clone()),
+            file: text("backing.fileName"),
+            capacity: bytes.map(Size::from_bytes),
+            mac: text("macAddress"),
+            raw: raw.clone(),
+        }
     }
 }

@@ -1,11 +1,27 @@
 //! Files of datastores.
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
-use super::{Client, Ref, VimError, Waiting};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
+use tokio::time::sleep;
+use url::Url;
+
+use super::fetch::{Sending, receive};
+use super::inventory::has;
+use super::{Client, Ref, VimError, Waiting, Xml};
 use crate::model::Size;
 use crate::sys::Cancel;
+
+/// What files are to the server.
+const BYTES: &str = "application/octet-stream";
+/// How long a small file may take.
+const SMALL: Duration = Duration::from_secs(120);
+/// The pauses before a broken upload is begun anew.
+const PAUSES: &[Duration] = &[Duration::from_secs(2), Duration::from_secs(5)];
 
 /// A file or folder of a datastore, written `[datastore] path`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,75 +81,215 @@ impl Client {
     /// that is the `browser` property of a datastore.
     pub async fn file_size(
         &self,
-        _browser: &Ref,
-        _file: &DatastorePath,
-        _cancel: &Cancel,
+        browser: &Ref,
+        file: &DatastorePath,
+        cancel: &Cancel,
     ) -> Result<Option<Size>, VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let Some((folder, name)) = file.split() else {
+            return Ok(None);
+        };
+        let body = |xml: &mut Xml| {
+            xml.element("datastorePath", &folder)
+                .within("searchSpec", |xml| {
+                    xml.within("details", |xml| {
+                        xml.element("fileType", true)
+                            .element("fileSize", true)
+                            .element("modification", false)
+                            .element("fileOwner", false);
+                    })
+                    .element("matchPattern", name);
+                });
+        };
+        let found = self
+            .task(
+                browser,
+                "SearchDatastore_Task",
+                body,
+                &Waiting::quiet(cancel),
+            )
+            .await;
+        let found = match found {
+            Err(error) if error.is("FileNotFound") => return Ok(None),
+            found => found?,
+        };
+        // The pattern may match others: a name can hold what patterns use.
+        let file = (found.children_named("file")).find(|f| {
+            f.text_of("path") == Some(name) && f.kind.as_deref() != Some("FolderFileInfo")
+        });
+        Ok(file.map(|f| Size::from_bytes(f.u64_of("fileSize").unwrap_or_default())))
     }
 
     /// Makes a folder and those above it; one that is there is fine. `FileManager.MakeDirectory`.
     pub async fn make_directory(
         &self,
-        _datacenter: &Ref,
-        _folder: &DatastorePath,
+        datacenter: &Ref,
+        folder: &DatastorePath,
     ) -> Result<(), VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let body = |xml: &mut Xml| {
+            xml.element("name", folder)
+                .reference("datacenter", datacenter)
+                .element("createParentDirectories", true);
+        };
+        match self.call(self.file_manager()?, "MakeDirectory", body).await {
+            Err(error) if error.is("FileAlreadyExists") => Ok(()),
+            made => made.map(drop),
+        }
     }
 
     /// Uploads a file; `datacenter_path` is the datacenter's place in the inventory. `progress` is told the bytes done and
-    /// all of them.
+    /// all of them; it begins anew when the connection breaks.
     pub async fn upload(
         &self,
-        _datacenter_path: &str,
-        _to: &DatastorePath,
-        _from: &Path,
-        _progress: &(dyn Fn(u64, u64) + Send + Sync),
-        _cancel: &Cancel,
+        datacenter_path: &str,
+        to: &DatastorePath,
+        from: &Path,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+        cancel: &Cancel,
     ) -> Result<(), VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let sending = Sending {
+            method: Method::PUT,
+            url: self.address(datacenter_path, to),
+            content_type: BYTES,
+            headers: &[],
+            from,
+            progress,
+            cancel,
+        };
+        let mut pauses = PAUSES.iter();
+        loop {
+            self.ensure_session().await?;
+            match self.send(&self.inner.wire.http, &sending).await {
+                Err(error) if error.is_transient() => match pauses.next() {
+                    Some(pause) => cancel.run(sleep(*pause)).await.ok_or(VimError::Cancelled)?,
+                    None => return Err(error),
+                },
+                sent => return sent,
+            }
+        }
     }
 
     /// Uploads a small file from memory.
     pub async fn upload_bytes(
         &self,
-        _datacenter_path: &str,
-        _to: &DatastorePath,
-        _bytes: &[u8],
-        _cancel: &Cancel,
+        datacenter_path: &str,
+        to: &DatastorePath,
+        bytes: &[u8],
+        cancel: &Cancel,
     ) -> Result<(), VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let url = self.address(datacenter_path, to);
+        let fill = |request: RequestBuilder| {
+            request
+                .header(CONTENT_TYPE, BYTES)
+                .timeout(SMALL)
+                .body(bytes.to_vec())
+        };
+        let sent = cancel.run(self.fetch(Method::PUT, url, fill)).await;
+        sent.unwrap_or(Err(VimError::Cancelled)).map(drop)
     }
 
-    /// Downloads a file; gives its size.
+    /// Downloads a file; gives its size. What there was of it stays behind when it fails.
     pub async fn download(
         &self,
-        _datacenter_path: &str,
-        _from: &DatastorePath,
-        _to: &Path,
-        _cancel: &Cancel,
+        datacenter_path: &str,
+        from: &DatastorePath,
+        to: &Path,
+        cancel: &Cancel,
     ) -> Result<u64, VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let io = |source| VimError::Io {
+            path: to.to_owned(),
+            source,
+        };
+        let url = self.address(datacenter_path, from);
+        let asked = cancel
+            .run(self.fetch(Method::GET, url.clone(), |request| request))
+            .await;
+        let answer = asked.unwrap_or(Err(VimError::Cancelled))?;
+        let mut file = std::fs::File::create(to).map_err(io)?;
+        let mut write = |bytes: &[u8]| file.write_all(bytes).map_err(io);
+        receive(&self.inner.wire.http, &url, answer, &mut write, cancel).await
+    }
+
+    /// Downloads a small file into memory.
+    pub async fn download_bytes(
+        &self,
+        datacenter_path: &str,
+        from: &DatastorePath,
+    ) -> Result<Vec<u8>, VimError> {
+        let url = self.address(datacenter_path, from);
+        let answer = self
+            .fetch(Method::GET, url.clone(), |request| request.timeout(SMALL))
+            .await?;
+        match answer.bytes().await {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(error) => Err(self.inner.wire.http.failure(&url, error).await),
+        }
     }
 
     /// Moves a file over what may be there; `FileManager.MoveDatastoreFile_Task`.
     pub async fn move_file(
         &self,
-        _datacenter: &Ref,
-        _from: &DatastorePath,
-        _to: &DatastorePath,
-        _waiting: &Waiting<'_>,
+        datacenter: &Ref,
+        from: &DatastorePath,
+        to: &DatastorePath,
+        waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let body = |xml: &mut Xml| {
+            xml.element("sourceName", from)
+                .reference("sourceDatacenter", datacenter)
+                .element("destinationName", to)
+                .reference("destinationDatacenter", datacenter)
+                .element("force", true);
+        };
+        let moved = self
+            .task(
+                self.file_manager()?,
+                "MoveDatastoreFile_Task",
+                body,
+                waiting,
+            )
+            .await;
+        moved.map(drop)
     }
 
     /// Deletes a file, or a folder with all in it; one that is not there is fine. `FileManager.DeleteDatastoreFile_Task`.
     pub async fn delete_file(
         &self,
-        _datacenter: &Ref,
-        _file: &DatastorePath,
-        _waiting: &Waiting<'_>,
+        datacenter: &Ref,
+        file: &DatastorePath,
+        waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let body = |xml: &mut Xml| {
+            xml.element("name", file)
+                .reference("datacenter", datacenter);
+        };
+        match self
+            .task(
+                self.file_manager()?,
+                "DeleteDatastoreFile_Task",
+                body,
+                waiting,
+            )
+            .await
+        {
+            Err(error) if error.is("FileNotFound") => Ok(()),
+            deleted => deleted.map(drop),
+        }
+    }
+
+    fn file_manager(&self) -> Result<&Ref, VimError> {
+        has(self.content().file_manager.as_ref(), "file manager")
+    }
+
+    /// Where a file is over HTTP.
+    fn address(&self, datacenter_path: &str, file: &DatastorePath) -> Url {
+        let mut url = self.inner.wire.base.clone();
+        // The address has a host, so it has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().push("folder").extend(file.path.split('/'));
+        }
+        url.query_pairs_mut()
+            .append_pair("dcPath", datacenter_path.trim_matches('/'))
+            .append_pair("dsName", &file.datastore);
+        url
     }
 }

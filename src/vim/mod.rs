@@ -9,22 +9,32 @@
 
 mod client;
 mod console;
+mod content;
 mod device;
 mod element;
 mod endpoint;
 mod error;
+mod fetch;
 mod files;
+mod http;
 mod inventory;
 mod lease;
 mod machine;
 mod ovf;
+mod power;
 mod property;
+mod session;
+mod soap;
 mod spec;
 mod task;
+mod tls;
+mod watch;
+mod wire;
 mod xml;
 
-pub use client::{About, ApiType, Client, Content};
+pub use client::Client;
 pub use console::{KeyEvent, Modifiers, Question};
+pub use content::{About, ApiType, Content};
 pub use device::Device;
 pub use element::{Element, Ref};
 pub use endpoint::{Endpoint, Trust};

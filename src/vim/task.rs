@@ -1,7 +1,20 @@
 //! Tasks: methods that go on after their call has returned.
 
-use super::{Client, Element, Ref, VimError, Xml};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::{Client, Element, Fault, Properties, Ref, VimError, Xml};
 use crate::sys::Cancel;
+
+/// How long a cancelled task may take to end.
+const STOPPING: Duration = Duration::from_secs(30);
+/// How long tasks may take: longer than any does.
+const FOREVER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long it may take to ask what has happened.
+const EVENTS: Duration = Duration::from_secs(5);
+/// How many of the events before a failure are told.
+const TOLD: usize = 3;
 
 /// How a task is waited for.
 #[derive(Clone, Copy)]
@@ -29,11 +42,168 @@ impl Client {
     /// comes nevertheless is given, so that what it made can be removed.
     pub async fn task(
         &self,
-        _this: &Ref,
-        _method: &str,
-        _body: impl FnOnce(&mut Xml),
-        _waiting: &Waiting<'_>,
+        this: &Ref,
+        method: &str,
+        body: impl FnOnce(&mut Xml),
+        waiting: &Waiting<'_>,
     ) -> Result<Element, VimError> {
-        Err(VimError::Protocol("not yet".into()))
+        let task = self.start(this, method, body, waiting).await?;
+        self.finish(&task, waiting).await
+    }
+
+    /// A task whose result is a new object.
+    pub(super) async fn task_for(
+        &self,
+        this: &Ref,
+        method: &str,
+        body: impl FnOnce(&mut Xml),
+        waiting: &Waiting<'_>,
+    ) -> Result<Ref, VimError> {
+        let result = self.task(this, method, body, waiting).await?;
+        result.as_reference().ok_or_else(|| {
+            VimError::Protocol(format!("{method}: the task has no object as its result"))
+        })
+    }
+
+    /// Starts a task.
+    pub(super) async fn start(
+        &self,
+        this: &Ref,
+        method: &str,
+        body: impl FnOnce(&mut Xml),
+        waiting: &Waiting<'_>,
+    ) -> Result<Ref, VimError> {
+        if waiting.cancel.is_cancelled() {
+            return Err(VimError::Cancelled);
+        }
+        let response = self.call(this, method, body).await?;
+        response
+            .reference_of("returnval")
+            .ok_or_else(|| VimError::Protocol(format!("{method} gives no task")))
+    }
+
+    /// Waits for the end of a task.
+    pub(super) async fn finish(
+        &self,
+        task: &Ref,
+        waiting: &Waiting<'_>,
+    ) -> Result<Element, VimError> {
+        let mut told = None;
+        let see = |seen: &Properties| {
+            let info = seen.get("info")?;
+            let percent = info
+                .u64_of("progress")
+                .and_then(|p| u8::try_from(p.min(100)).ok());
+            if percent.is_some() && percent != told {
+                told = percent;
+                percent.into_iter().for_each(waiting.progress);
+            }
+            ended(info)
+        };
+        match self
+            .watch(
+                task,
+                &["info"],
+                Instant::now() + FOREVER,
+                waiting.cancel,
+                see,
+            )
+            .await
+        {
+            Ok(End::Success(result)) => Ok(result),
+            Ok(End::Error(info)) => Err(self.why(&info).await),
+            Err(VimError::Cancelled) => self.stop(task).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Cancels a task and waits for its end.
+    async fn stop(&self, task: &Ref) -> Result<Element, VimError> {
+        let ending = async {
+            // Not every task can be cancelled, and it may have ended by itself.
+            let _ = self.call(task, "CancelTask", |_| {}).await;
+            let see = |seen: &Properties| seen.get("info").and_then(ended);
+            let deadline = Instant::now() + STOPPING;
+            self.watch(task, &["info"], deadline, &Cancel::new(), see)
+                .await
+        };
+        match timeout(STOPPING, ending).await {
+            Ok(Ok(End::Success(result))) => Ok(result),
+            _ => Err(VimError::Cancelled),
+        }
+    }
+
+    /// Why a task failed: its fault, and what has happened to its object meanwhile.
+    async fn why(&self, info: &Element) -> VimError {
+        let mut fault = info.child("error").map_or_else(
+            || Fault {
+                kind: "MethodFault".into(),
+                message: "the task failed without saying why".into(),
+                detail: Element::default(),
+            },
+            Fault::localized,
+        );
+        let events = timeout(EVENTS, self.events(info)).await;
+        for event in events.ok().and_then(Result::ok).unwrap_or_default() {
+            if !fault.message.contains(&event) {
+                fault.message.push_str("; ");
+                fault.message.push_str(&event);
+            }
+        }
+        fault.into()
+    }
+
+    /// The last events of a task's object since the task began; `EventManager.QueryEvents`.
+    async fn events(&self, info: &Element) -> Result<Vec<String>, VimError> {
+        let (Some(manager), Some(entity), Some(since)) = (
+            &self.content().event_manager,
+            info.reference_of("entity"),
+            info.text_of("queueTime"),
+        ) else {
+            return Ok(Vec::new());
+        };
+        let response = self
+            .call(manager, "QueryEvents", |xml| {
+                xml.within("filter", |xml| {
+                    xml.within("entity", |xml| {
+                        xml.reference("entity", &entity)
+                            .element("recursion", "self");
+                    })
+                    .within("time", |xml| {
+                        xml.element("beginTime", since);
+                    });
+                });
+            })
+            .await?;
+        let mut events: Vec<(i32, String)> = response
+            .children_named("returnval")
+            .filter(|event| event.kind.as_deref() != Some("TaskEvent"))
+            .filter_map(|event| {
+                let words = event.text_of("fullFormattedMessage")?.trim();
+                (!words.is_empty())
+                    .then(|| (event.i32_of("key").unwrap_or_default(), words.to_owned()))
+            })
+            .collect();
+        events.sort();
+        let last = events.split_off(events.len().saturating_sub(TOLD));
+        Ok(last.into_iter().map(|(_, words)| words).collect())
+    }
+}
+
+/// How a task has ended.
+enum End {
+    /// With its result.
+    Success(Element),
+    /// With all that its `TaskInfo` tells.
+    Error(Box<Element>),
+}
+
+fn ended(info: &Element) -> Option<End> {
+    match info.text_of("state")? {
+        "success" => Some(End::Success(
+            info.child("result").cloned().unwrap_or_default(),
+        )),
+        "error" => Some(End::Error(Box::new(info.clone()))),
+        _ => None,
     }
 }

@@ -1,0 +1,144 @@
+//! Requests on their way: sent, answered, sent again where that does no harm.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap};
+use url::Url;
+
+use super::endpoint::host_and_port;
+use super::http::Http;
+use super::session::Session;
+use super::{Element, VimError, soap};
+
+/// How long an answer may take. Calls that wait for something wait for a minute at most.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// The pauses before a request is sent again.
+const PAUSES: &[Duration] = &[
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
+
+/// The way to a server.
+pub(super) struct Wire {
+    pub(super) http: Http,
+    /// The server's address, without a path.
+    pub(super) base: Url,
+    pub(super) server: String,
+    pub(super) session: Session,
+    sdk: Url,
+    /// The `SOAPAction`, which names the version of the API.
+    action: String,
+}
+
+/// What went wrong with a request, and whether the server may have acted on it.
+struct Trouble {
+    error: VimError,
+    arrived: bool,
+}
+
+impl Wire {
+    /// Finds out which version of the API to speak; the server may be anyone's.
+    pub(super) async fn open(http: Http, base: Url) -> Result<Self, VimError> {
+        let bad = |e: url::ParseError| VimError::Protocol(e.to_string());
+        let version =
+            announced(&http, base.join("sdk/vimServiceVersions.xml").map_err(bad)?).await?;
+        Ok(Self {
+            http,
+            sdk: base.join("sdk").map_err(bad)?,
+            server: host_and_port(&base),
+            base,
+            action: format!("urn:vim25/{version}"),
+            session: Session::default(),
+        })
+    }
+
+    /// Sends a request, again and again where that does no harm, and gives the answer with its headers.
+    pub(super) async fn exchange(
+        &self,
+        method: &str,
+        inside: &str,
+    ) -> Result<(Element, HeaderMap), VimError> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let trouble = match self.once(method, inside).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => trouble,
+            };
+            let again = match trouble.error {
+                VimError::Unreachable { .. }
+                | VimError::Http {
+                    status: 502..=504, ..
+                } => !trouble.arrived || soap::repeatable(method),
+                _ => false,
+            };
+            match pauses.next() {
+                Some(pause) if again => tokio::time::sleep(*pause).await,
+                _ => return Err(trouble.error),
+            }
+        }
+    }
+
+    async fn once(&self, method: &str, inside: &str) -> Result<(Element, HeaderMap), Trouble> {
+        let mut request = self
+            .http
+            .request(reqwest::Method::POST, self.sdk.clone())
+            .header(CONTENT_TYPE, "text/xml; charset=utf-8")
+            .header("SOAPAction", &self.action)
+            .timeout(PATIENCE)
+            .body(soap::envelope(method, inside));
+        if let Some(cookie) = self.session.state().cookie.filter(|_| method != "Login") {
+            request = request.header(COOKIE, cookie);
+        }
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let arrived = !error.is_connect();
+                let error = self.http.failure(&self.sdk, error).await;
+                return Err(Trouble { error, arrived });
+            }
+        };
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let text = match answer.text().await {
+            Ok(text) => text,
+            Err(error) => {
+                let error = self.http.failure(&self.sdk, error).await;
+                return Err(Trouble {
+                    error,
+                    arrived: true,
+                });
+            }
+        };
+        let arrived = !soap::never_arrived(status, &text);
+        match soap::open(method, &text) {
+            Ok(response) if status == 200 => Ok((response, headers)),
+            Err(error @ VimError::Fault(_)) => Err(Trouble { error, arrived }),
+            Err(error) if status == 200 => Err(Trouble { error, arrived }),
+            _ => {
+                let what = format!("`{method}` at {}", self.server);
+                let error = VimError::Http { what, status };
+                Err(Trouble { error, arrived })
+            }
+        }
+    }
+}
+
+/// The version of the API to speak. A server that cannot be reached is an error; one that does not tell is old.
+async fn announced(http: &Http, url: Url) -> Result<String, VimError> {
+    let answer = http
+        .request(reqwest::Method::GET, url.clone())
+        .timeout(PATIENCE)
+        .send()
+        .await;
+    match answer {
+        Ok(answer) if answer.status().is_success() => {
+            Ok(soap::version(answer.text().await.ok().as_deref()))
+        }
+        Ok(_) => Ok(soap::version(None)),
+        Err(error) => match http.failure(&url, error).await {
+            error @ VimError::Certificate { .. } => Err(error),
+            // The first call tries harder.
+            _ => Ok(soap::version(None)),
+        },
+    }
+}
