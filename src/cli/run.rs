@@ -70,7 +70,8 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
         let facts = run_facts();
         let _lock = project_lock(&session, &args.targets, sink.as_ref()).await?;
         let host = session.host(facts, args.on_error.into())?;
-        recover(&host, sink.as_ref())?;
+        recover(&host, sink.as_ref()).await?;
+        lost(&host, sink.as_ref()).await;
         let cancel = Cancel::new();
         let teller = Arc::clone(&sink);
         signals::watch(&cancel, move |message| {
@@ -80,7 +81,9 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
             });
         });
         let request = request(&session, &args, stages, forced, &host);
-        Ok::<_, CliError>(drive(&session, request, host, sink, cancel).await)
+        let summary = drive(&session, request, Arc::clone(&host), sink, cancel).await;
+        host.close().await;
+        Ok::<_, CliError>(summary)
     })?;
     // a blocking look-up that hangs must not keep a finished run alive
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
@@ -209,22 +212,41 @@ impl From<OnErrorArg> for OnError {
 }
 
 /// Finishes what a killed forge has left.
-fn recover(host: &Host, sink: &dyn Sink) -> Result<(), CliError> {
+async fn recover(host: &Host, sink: &dyn Sink) -> Result<(), CliError> {
     let recovered = host
         .journal
         .recover()
         .map_err(|e| CliError::environment(format!("cannot clean up after an earlier run: {e}")))?;
-    if let Some(recovered) = recovered {
-        let message = format!(
-            "cleaned up after a forge that was killed: {}",
-            recovered.what.join(", ")
-        );
+    let Some(mut recovered) = recovered else {
+        return Ok(());
+    };
+    let warn = |message: String| {
         sink.event(Event::Warning {
             stage: None,
             message,
         });
+    };
+    let machines = std::mem::take(&mut recovered.machines);
+    let (removed, wrong) = crate::stages::reclaim(host, machines).await;
+    recovered.what.extend(removed);
+    if !recovered.what.is_empty() {
+        warn(format!(
+            "cleaned up after a forge that was killed: {}",
+            recovered.what.join(", ")
+        ));
     }
+    wrong.into_iter().for_each(warn);
     Ok(())
+}
+
+/// Looks whether the machines on servers are as they were left.
+async fn lost(host: &Host, sink: &dyn Sink) {
+    for unreachable in crate::stages::look_for_lost(host).await {
+        sink.event(Event::Warning {
+            stage: None,
+            message: unreachable.to_string(),
+        });
+    }
 }
 
 fn sink(global: &Global, quiet: bool) -> Arc<dyn Sink> {

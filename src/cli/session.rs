@@ -7,10 +7,11 @@ use std::sync::Arc;
 use super::common::{Choice, Global};
 use super::{CliError, world::RealWorld};
 use crate::config::{self, Loaded};
-use crate::model::{Name, Project, ProviderKind, StageKey};
+use crate::model::{Late, Name, Project, ProviderKind, StageKey, Text, UnresolvedError};
 use crate::plan::{Facts, Graph};
 use crate::provider::Provider;
 use crate::provider::qemu::{Qemu, Settings};
+use crate::provider::vsphere::{self, Vsphere};
 use crate::stages::{Host, Kept, OnError, RunFacts};
 use crate::store::{Db, Store};
 use crate::sys::Journal;
@@ -153,25 +154,44 @@ impl Session {
     ) -> Result<BTreeMap<Name, Arc<dyn Provider>>, CliError> {
         let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
         for (name, config) in &self.project.providers {
-            match config.kind {
+            let wrong = |why: String| CliError::input(format!("provider `{name}`: {why}"));
+            let provider: Arc<dyn Provider> = match config.kind {
                 ProviderKind::Qemu => {
-                    let settings = config
-                        .settings
-                        .iter()
-                        .map(|(k, v)| (k.clone(), v.to_string()))
-                        .collect();
-                    let settings = Settings::parse(&settings, &self.root)
-                        .map_err(|e| CliError::input(format!("provider `{name}`: {e}")))?;
-                    providers.insert(
-                        name.clone(),
-                        Arc::new(Qemu::new(settings, &self.cache, run)),
-                    );
+                    let settings = config.settings.iter();
+                    let settings = settings.map(|(k, v)| (k.clone(), v.to_string())).collect();
+                    let settings = Settings::parse(&settings, &self.root);
+                    let settings = settings.map_err(|e| wrong(e.to_string()))?;
+                    Arc::new(Qemu::new(settings, &self.cache, run))
                 }
-                // parsed and validated; running it is the next provider's work
-                ProviderKind::Vsphere => {}
-            }
+                ProviderKind::Vsphere => {
+                    let settings = config.settings.iter();
+                    let settings = settings
+                        .map(|(k, v)| (k.clone(), self.revealed(v)))
+                        .collect();
+                    let settings =
+                        vsphere::Settings::parse(&settings, &self.root).map_err(wrong)?;
+                    Arc::new(Vsphere::new(name.as_str(), settings, run))
+                }
+            };
+            providers.insert(name.clone(), provider);
         }
         Ok(providers)
+    }
+
+    /// A provider's setting with its secrets; empty where one of them is not known.
+    fn revealed(&self, text: &Text) -> String {
+        let secret = |late: &Late| match late {
+            Late::Secret {
+                scope, variable, ..
+            } => self
+                .loaded
+                .secrets
+                .resolve(scope, variable)
+                .map(|secret| secret.reveal().to_owned())
+                .ok_or_else(|| UnresolvedError(late.to_string())),
+            other => Err(UnresolvedError(other.to_string())),
+        };
+        text.resolve(&secret).unwrap_or_default()
     }
 
     /// Facts for the whole selection, for a plan.

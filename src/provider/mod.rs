@@ -9,6 +9,7 @@
 pub(crate) mod fake;
 mod keyboard;
 pub mod qemu;
+pub mod vsphere;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -236,6 +237,12 @@ pub trait Provider: Send + Sync {
     /// Everything that stands in the way of such a machine, at once; empty when it can run.
     async fn preflight(&self, hardware: &Hardware) -> Vec<ProviderError>;
 
+    /// A machine of somebody else's that has the name which this one is to get.
+    async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
+        let _ = mark;
+        None
+    }
+
     /// Named parts of the provider's identity that a machine's content depends on, for fingerprints.
     fn identity(&self) -> Vec<(String, String)>;
 
@@ -278,9 +285,10 @@ pub trait Provider: Send + Sync {
         Ok(false)
     }
 
-    /// Removes what a forge that was killed has left: the machine that was started under this name.
-    async fn reclaim(&self, name: &str) -> Result<(), ProviderError> {
-        let _ = name;
+    /// Removes what a forge that was killed has left: the machine that was started under this name, unless it is one of
+    /// those that have been recorded since.
+    async fn reclaim(&self, name: &str, recorded: &[Remote]) -> Result<(), ProviderError> {
+        let _ = (name, recorded);
         Ok(())
     }
 

@@ -68,6 +68,10 @@ impl Session {
         {
             return Err(error.into());
         }
+        let mark = mark(host, context);
+        if let Some(error) = start.provider.clash(&mark).await {
+            return Err(error.into());
+        }
         let staging = host.store.staging()?;
         let entry = Entry::of_paths(
             format!("machine of {}", context.stage.key),
@@ -80,11 +84,7 @@ impl Session {
         // the staging area removes itself; the journal's line is for the case that forge is killed
         entry.keep_paths();
         let provider = Arc::clone(start.provider);
-        let spec = start.spec(
-            context.stage.key.slug(),
-            mark(host, context),
-            staging.path(),
-        )?;
+        let spec = start.spec(context.stage.key.slug(), mark, staging.path())?;
         let (drives, memory) = (spec.empty, spec.hardware.memory);
         let launched = provider
             .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
@@ -351,6 +351,7 @@ impl Session {
         });
         match state {
             Ok(state) if host.kept.put(stage, &state).is_ok() => {
+                super::remote::publish_failed(host, stage, &state, &self.output).await;
                 failure.help.push(format!(
                     "the failed machine is kept: `forge ssh {name} --failed` enters it"
                 ));

@@ -37,7 +37,7 @@ pub use login::login_target;
 pub use machine::Session;
 pub use pack_ova::EPOCH;
 pub use project_key::ensure_key;
-pub use remote::{Unreachable, look_for_lost, remove_machines};
+pub use remote::{Unreachable, look_for_lost, reclaim, remove_machines};
 pub use resolve::RunFacts;
 pub use visit::{Visit, visit};
 
@@ -76,6 +76,13 @@ pub struct Host {
 }
 
 impl Host {
+    /// Waits for the clean-up on servers, and ends the sessions there.
+    pub async fn close(&self) {
+        for provider in self.providers.values() {
+            provider.close().await;
+        }
+    }
+
     /// The provider `name`, or a failure that says why there is none.
     pub(crate) fn provider(&self, name: &str) -> Result<&Arc<dyn Provider>, StageFailure> {
         self.providers
@@ -83,8 +90,8 @@ impl Host {
             .find(|(known, _)| known.as_str() == name)
             .map(|(_, provider)| provider)
             .ok_or_else(|| StageFailure {
-                message: format!("the provider `{name}` cannot run machines yet"),
-                help: vec!["vSphere is planned; use a provider of type `qemu`".into()],
+                message: format!("builds.toml has no provider `{name}`"),
+                help: vec!["the machine was made with one that it had before: `forge run --force` makes it anew".into()],
                 environment: true,
                 ..StageFailure::default()
             })

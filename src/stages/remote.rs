@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Host;
 use super::failure::failure;
-use crate::engine::{ExecError, StageFailure};
-use crate::model::{Artifact, MachineState, Name, Remote, Stage};
+use crate::engine::{ExecError, Output, StageFailure};
+use crate::model::{Artifact, MachineState, Name, Remote, Stage, StageKey};
 use crate::provider::{Mark, Provider, ProviderError};
+use crate::sys::LeftMachine;
 
 /// A provider whose machines could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,46 @@ pub struct Unreachable {
     pub provider: Name,
     /// Why.
     pub why: String,
+}
+
+impl std::fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { provider, why } = self;
+        write!(
+            f,
+            "the machines of the provider `{provider}` are taken to be as they were left: {why}"
+        )
+    }
+}
+
+/// Removes machines that a killed forge has left on servers. Returns what was removed, and what went wrong: that stays in
+/// the journal.
+pub async fn reclaim(host: &Host, machines: Vec<LeftMachine>) -> (Vec<String>, Vec<String>) {
+    let (mut removed, mut wrong) = (Vec::new(), Vec::new());
+    for left in machines {
+        let recorded: Vec<Remote> = host
+            .db
+            .remote_machines()
+            .into_iter()
+            .filter(|state| state.provider == left.machine.provider)
+            .filter_map(|state| state.remote)
+            .collect();
+        let done = match host.provider(&left.machine.provider) {
+            Ok(provider) => provider.reclaim(&left.machine.name, &recorded).await,
+            Err(failure) => Err(ProviderError::Failed(failure.message)),
+        };
+        let what = left.what.clone();
+        match done {
+            Ok(()) => match left.strike() {
+                Ok(()) => removed.push(what),
+                Err(error) => wrong.push(error.to_string()),
+            },
+            Err(error) => wrong.push(format!(
+                "the {what}, which a killed forge has left, could not be removed: {error}"
+            )),
+        }
+    }
+    (removed, wrong)
 }
 
 /// Asks the servers for the machines that records refer to, and notes those that are gone or changed: they count as
@@ -77,13 +118,40 @@ pub(super) async fn publish(
 pub(super) fn mark(host: &Host, stage: &Stage) -> Mark {
     let name = match stage.vm_name() {
         Some(name) => name.to_owned(),
-        None => format!("{}-{}", host.project, stage.key.slug()),
+        None => {
+            let parts = [host.project.as_str(), stage.key.name.as_str()].into_iter();
+            let parts = parts.chain(stage.key.axes.values().map(String::as_str));
+            parts.collect::<Vec<_>>().join("-")
+        }
     };
     Mark {
         project: host.project.clone(),
         stage: stage.key.to_string(),
         fingerprint: String::new(),
         name,
+    }
+}
+
+/// Gives a failed machine that is kept a name of its own.
+pub(super) async fn publish_failed(
+    host: &Host,
+    stage: &StageKey,
+    state: &MachineState,
+    output: &Output,
+) {
+    let (Some(remote), Ok(provider)) = (&state.remote, host.provider(&state.provider)) else {
+        return;
+    };
+    let mark = Mark {
+        project: host.project.clone(),
+        stage: stage.to_string(),
+        fingerprint: String::new(),
+        name: format!("{}-failed", remote.name),
+    };
+    if let Err(error) = provider.publish(remote, &mark).await {
+        output.warn(format!(
+            "the failed machine has no name of its own: {error}"
+        ));
     }
 }
 

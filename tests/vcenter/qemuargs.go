@@ -43,7 +43,7 @@ func commandLine(vm *simulator.VirtualMachine, w *world, p *qemuProc, dir, sock 
 		return b.devices[i].GetVirtualDevice().Key < b.devices[j].GetVirtualDevice().Key
 	})
 	b.boot = bootOrder(vm.Config.BootOptions, b.devices)
-	b.add("-name", esc(vm.Name), "-nodefaults", "-no-user-config",
+	b.add("-name", "guest="+esc(vm.Name), "-nodefaults", "-no-user-config",
 		"-machine", "pc", "-accel", w.set.accel, "-cpu", w.set.cpu,
 		"-smp", capped(int(vm.Config.Hardware.NumCPU), w.set.maxCPU),
 		"-m", capped(int(vm.Config.Hardware.MemoryMB), w.set.maxMem),

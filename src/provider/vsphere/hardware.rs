@@ -44,7 +44,10 @@ impl Bench {
             Controller::Nvme => 15,
             _ => 16,
         };
-        let scsi = matches!(kind, Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio);
+        let scsi = matches!(
+            kind,
+            Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio
+        );
         for (known, key, _, next) in &mut self.controllers {
             // unit 7 of a SCSI bus is the controller itself
             if scsi && *next == 7 {
@@ -56,21 +59,34 @@ impl Bench {
             }
         }
         let same = |other: &Controller| match scsi {
-            true => matches!(other, Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio),
+            true => matches!(
+                other,
+                Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio
+            ),
             false => *other == kind,
         };
-        let count = self.controllers.iter().filter(|(known, ..)| same(known)).count();
+        let count = self
+            .controllers
+            .iter()
+            .filter(|(known, ..)| same(known))
+            .count();
         let bus = i32::try_from(count).unwrap_or(i32::MAX);
         let key = match kind {
             Controller::Ide => IDE + bus,
             _ => self.key(),
         };
         let device = match kind {
-            Controller::Lsilogic => Some(DeviceSpec::Scsi { key, kind: ScsiKind::LsiLogic, bus }),
+            Controller::Lsilogic => Some(DeviceSpec::Scsi {
+                key,
+                kind: ScsiKind::LsiLogic,
+                bus,
+            }),
             // preflight has refused virtio
-            Controller::Pvscsi | Controller::Virtio => {
-                Some(DeviceSpec::Scsi { key, kind: ScsiKind::Pvscsi, bus })
-            }
+            Controller::Pvscsi | Controller::Virtio => Some(DeviceSpec::Scsi {
+                key,
+                kind: ScsiKind::Pvscsi,
+                bus,
+            }),
             Controller::Sata => Some(DeviceSpec::Sata { key, bus }),
             Controller::Nvme => Some(DeviceSpec::Nvme { key, bus }),
             Controller::Ide => None,
@@ -84,13 +100,21 @@ impl Bench {
 /// What vSphere has no device for.
 pub(super) fn unsupported(hardware: &Hardware) -> Vec<Misfit> {
     let mut misfits = Vec::new();
-    if hardware.disks.iter().any(|disk| disk.controller == Controller::Virtio) {
+    if hardware
+        .disks
+        .iter()
+        .any(|disk| disk.controller == Controller::Virtio)
+    {
         misfits.push(Misfit {
             message: "vSphere has no virtio disks".into(),
             help: "use `controller = \"pvscsi\"`".into(),
         });
     }
-    if hardware.nics.iter().any(|nic| nic.adapter == NicAdapter::Virtio) {
+    if hardware
+        .nics
+        .iter()
+        .any(|nic| nic.adapter == NicAdapter::Virtio)
+    {
         misfits.push(Misfit {
             message: "vSphere has no virtio network adapters".into(),
             help: "use `adapter = \"vmxnet3\"`".into(),
@@ -142,7 +166,11 @@ pub(super) fn create(
         order.push(BootDevice::Disk(key));
     }
     for nic in &hardware.nics {
-        add_nic(&mut bench, nic.adapter, &place.network(&nic.network, network)?.1);
+        add_nic(
+            &mut bench,
+            nic.adapter,
+            &place.network(&nic.network, network)?.1,
+        );
     }
     for medium in &media.cds {
         let (controller, unit) = bench.place(Controller::Ide);
@@ -181,37 +209,46 @@ pub(super) fn create(
     })
 }
 
-fn add_disk(bench: &mut Bench, kind: Controller, capacity: crate::model::Size, place: &Place) -> i32 {
+fn add_disk(
+    bench: &mut Bench,
+    kind: Controller,
+    capacity: crate::model::Size,
+    place: &Place,
+) -> i32 {
     let (controller, unit) = bench.place(kind);
     let key = bench.key();
-    bench.devices.push(DeviceChange::add(DeviceSpec::Disk(DiskSpec {
-        key,
-        controller,
-        unit,
-        capacity,
-        thin: true,
-        eager: false,
-        backing_file: None,
-        datastore: Some(place.datastore.clone()),
-        storage_policy: None,
-    })));
+    bench
+        .devices
+        .push(DeviceChange::add(DeviceSpec::Disk(DiskSpec {
+            key,
+            controller,
+            unit,
+            capacity,
+            thin: true,
+            eager: false,
+            backing_file: None,
+            datastore: Some(place.datastore.clone()),
+            storage_policy: None,
+        })));
     key
 }
 
 fn add_nic(bench: &mut Bench, adapter: NicAdapter, network: &crate::vim::NetworkBacking) {
     let key = bench.key();
-    bench.devices.push(DeviceChange::add(DeviceSpec::Nic(NicSpec {
-        key,
-        kind: match adapter {
-            NicAdapter::E1000 => NicKind::E1000,
-            NicAdapter::E1000e => NicKind::E1000e,
-            NicAdapter::Vmxnet3 | NicAdapter::Virtio => NicKind::Vmxnet3,
-        },
-        network: network.clone(),
-        mac: None,
-        controller: None,
-        unit: None,
-    })));
+    bench
+        .devices
+        .push(DeviceChange::add(DeviceSpec::Nic(NicSpec {
+            key,
+            kind: match adapter {
+                NicAdapter::E1000 => NicKind::E1000,
+                NicAdapter::E1000e => NicKind::E1000e,
+                NicAdapter::Vmxnet3 | NicAdapter::Virtio => NicKind::Vmxnet3,
+            },
+            network: network.clone(),
+            mac: None,
+            controller: None,
+            unit: None,
+        })));
 }
 
 /// How a clone differs from its source, whose devices are `devices`: processor, memory, and what it has more. Tells
@@ -241,7 +278,11 @@ pub(super) fn clone(
     }
     let nics = devices.iter().filter(|d| d.mac.is_some()).count();
     for nic in hardware.nics.iter().skip(nics) {
-        add_nic(&mut bench, nic.adapter, &place.network(&nic.network, network)?.1);
+        add_nic(
+            &mut bench,
+            nic.adapter,
+            &place.network(&nic.network, network)?.1,
+        );
     }
     let spec = ConfigSpec {
         devices: bench.devices,

@@ -18,7 +18,10 @@ const ABOUT: &[&str] = &["name", "config.extraConfig", "snapshot"];
 
 fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
     let options = read.get("config.extraConfig")?;
-    let option = options.children.iter().find(|o| o.text_of("key") == Some(key))?;
+    let option = options
+        .children
+        .iter()
+        .find(|o| o.text_of("key") == Some(key))?;
     option.text_of("value")
 }
 
@@ -80,13 +83,23 @@ impl Lab {
             self.note_name(&machine.uuid, &mark.name);
             return Ok(());
         }
-        let old = self.place.machine(&self.client, &mark.name).await.map_err(translate)?;
+        let old = self
+            .place
+            .machine(&self.client, &mark.name)
+            .await
+            .map_err(translate)?;
         if let Some(old) = &old {
             self.ours(old, mark).await?;
             let aside = format!("{}.old-{}", mark.name, self.stamp());
-            self.client.rename(old, &aside, &waiting).await.map_err(translate)?;
+            self.client
+                .rename(old, &aside, &waiting)
+                .await
+                .map_err(translate)?;
         }
-        self.client.rename(&vm, &mark.name, &waiting).await.map_err(translate)?;
+        self.client
+            .rename(&vm, &mark.name, &waiting)
+            .await
+            .map_err(translate)?;
         self.note_name(&machine.uuid, &mark.name);
         if let Some(old) = old {
             self.destroy(&old).await.map_err(translate)?;
@@ -99,9 +112,13 @@ impl Lab {
         let read = self.client.read(vm, ABOUT).await.map_err(translate)?;
         let name = read.text("name").unwrap_or_default();
         match (extra(&read, PROJECT), extra(&read, STAGE)) {
-            (Some(project), Some(stage)) if project == mark.project && stage == mark.stage => Ok(()),
+            (Some(project), Some(stage)) if project == mark.project && stage == mark.stage => {
+                Ok(())
+            }
             (Some(project), Some(stage)) => Err(ProviderError::Environment {
-                message: format!("there is a machine `{name}` already, of project {project}, stage {stage}"),
+                message: format!(
+                    "there is a machine `{name}` already, of project {project}, stage {stage}"
+                ),
                 help: "set `vm_name` of one of the two stages".into(),
             }),
             _ => Err(ProviderError::Environment {

@@ -102,11 +102,19 @@ pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, 
         pool,
         host,
         free: Size::from_bytes(about.u64("summary.freeSpace").unwrap_or(u64::MAX)),
-        browser: about.reference("browser").ok_or_else(|| lost("the datastore's browser"))?,
+        browser: about
+            .reference("browser")
+            .ok_or_else(|| lost("the datastore's browser"))?,
         datastore: datastore.obj,
         datastore_name: datastore.name,
-        machines: read.reference("vmFolder").ok_or_else(|| lost("its folder of machines"))?,
-        folder: folder.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+        machines: read
+            .reference("vmFolder")
+            .ok_or_else(|| lost("its folder of machines"))?,
+        folder: folder
+            .split('/')
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect(),
         datacenter: datacenter.obj,
         networks,
     })
@@ -135,7 +143,11 @@ async fn compute(
     misfits: &mut Vec<Misfit>,
 ) -> Result<Option<(Ref, Option<Ref>)>, VimError> {
     let mut host = None;
-    if let Some(name) = settings.host.as_deref().filter(|_| client.about().api == ApiType::VirtualCenter) {
+    if let Some(name) = settings
+        .host
+        .as_deref()
+        .filter(|_| client.about().api == ApiType::VirtualCenter)
+    {
         let hosts = client.list(datacenter, "HostSystem").await?;
         match pick("host", "host", Some(name), &hosts) {
             Ok(found) => host = Some(found.obj),
@@ -157,9 +169,14 @@ async fn compute(
             }
         },
     };
-    let root = client.read(&compute, &["resourcePool"]).await?.reference("resourcePool");
+    let root = client
+        .read(&compute, &["resourcePool"])
+        .await?
+        .reference("resourcePool");
     let Some(root) = root else {
-        return Err(VimError::Protocol("the cluster has no resource pool".into()));
+        return Err(VimError::Protocol(
+            "the cluster has no resource pool".into(),
+        ));
     };
     let Some(wanted) = settings.resource_pool.as_deref() else {
         return Ok(Some((root, host)));
@@ -184,16 +201,24 @@ async fn datastore(
 ) -> Result<Option<Found>, VimError> {
     let mut all = client.list(datacenter, "Datastore").await?;
     let wanted = settings.datastore.as_deref();
-    let known = |all: &[Found]| wanted.is_none_or(|name| all.iter().any(|found| found.name == name));
+    let known =
+        |all: &[Found]| wanted.is_none_or(|name| all.iter().any(|found| found.name == name));
     if !known(&all) && client.about().api == ApiType::VirtualCenter {
         let clusters = client.list(datacenter, "StoragePod").await?;
-        if let Some(cluster) = clusters.iter().find(|pod| Some(pod.name.as_str()) == wanted) {
+        if let Some(cluster) = clusters
+            .iter()
+            .find(|pod| Some(pod.name.as_str()) == wanted)
+        {
             let members = client.children(&cluster.obj).await?;
             let refs: Vec<Ref> = members.iter().map(|member| member.obj.clone()).collect();
             let free = client.read_many(&refs, &["summary.freeSpace"]).await?;
-            let most = free.iter().max_by_key(|(_, read)| read.u64("summary.freeSpace"));
+            let most = free
+                .iter()
+                .max_by_key(|(_, read)| read.u64("summary.freeSpace"));
             let most = most.map(|(obj, _)| obj.clone());
-            return Ok(members.into_iter().find(|member| Some(&member.obj) == most.as_ref()));
+            return Ok(members
+                .into_iter()
+                .find(|member| Some(&member.obj) == most.as_ref()));
         }
         all.extend(clusters);
     }
@@ -227,22 +252,29 @@ async fn networks(
 }
 
 async fn distributed(client: &Client, group: &Ref) -> Result<Option<NetworkBacking>, VimError> {
-    let read = client.read(group, &["key", "config.distributedVirtualSwitch"]).await?;
+    let read = client
+        .read(group, &["key", "config.distributedVirtualSwitch"])
+        .await?;
     let Some(switch) = read.reference("config.distributedVirtualSwitch") else {
         return Ok(None);
     };
     let uuid = client.read(&switch, &["uuid"]).await?;
-    Ok(read.text("key").zip(uuid.text("uuid")).map(|(key, uuid)| {
-        NetworkBacking::Distributed {
+    Ok(read
+        .text("key")
+        .zip(uuid.text("uuid"))
+        .map(|(key, uuid)| NetworkBacking::Distributed {
             switch_uuid: uuid.to_owned(),
             portgroup_key: key.to_owned(),
-        }
-    }))
+        }))
 }
 
 async fn opaque(client: &Client, network: &Ref) -> Result<Option<NetworkBacking>, VimError> {
     let read = client.read(network, &["summary"]).await?;
-    let text = |path: &str| read.get("summary").and_then(|s| s.text_of(path)).map(str::to_owned);
+    let text = |path: &str| {
+        read.get("summary")
+            .and_then(|s| s.text_of(path))
+            .map(str::to_owned)
+    };
     Ok(text("opaqueNetworkId")
         .zip(text("opaqueNetworkType"))
         .map(|(id, kind)| NetworkBacking::Opaque { id, kind }))
@@ -259,14 +291,20 @@ impl Place {
         if let Some(network) = named(name).or_else(|| named(instead?)) {
             return Ok(network);
         }
-        let all: Vec<Found> = self.networks.iter().map(|(found, _)| found.clone()).collect();
-        Err(match pick("network", "network", Some(instead.unwrap_or(name)), &all) {
-            Err(misfit) => misfit,
-            Ok(found) => Misfit {
-                message: format!("the network `{}` cannot be used", found.name),
-                help: "the server does not tell how adapters are put on it".into(),
+        let all: Vec<Found> = self
+            .networks
+            .iter()
+            .map(|(found, _)| found.clone())
+            .collect();
+        Err(
+            match pick("network", "network", Some(instead.unwrap_or(name)), &all) {
+                Err(misfit) => misfit,
+                Ok(found) => Misfit {
+                    message: format!("the network `{}` cannot be used", found.name),
+                    help: "the server does not tell how adapters are put on it".into(),
+                },
             },
-        })
+        )
     }
 
     /// The folder for machines, made if need be.
@@ -277,7 +315,9 @@ impl Place {
         let mut at = self.machines.clone();
         for part in &self.folder {
             let children = client.children(&at).await?;
-            let known = children.iter().find(|c| c.name == *part && c.obj.kind == "Folder");
+            let known = children
+                .iter()
+                .find(|c| c.name == *part && c.obj.kind == "Folder");
             at = match known {
                 Some(found) => found.obj.clone(),
                 None => client.create_folder(&at, part).await?,
@@ -287,7 +327,11 @@ impl Place {
     }
 
     /// A machine of this name in the folder.
-    pub(super) async fn machine(&self, client: &Client, name: &str) -> Result<Option<Ref>, VimError> {
+    pub(super) async fn machine(
+        &self,
+        client: &Client,
+        name: &str,
+    ) -> Result<Option<Ref>, VimError> {
         let folder = match client.about().api {
             ApiType::VirtualCenter => self.folder.iter().map(|part| format!("/{part}")).collect(),
             ApiType::HostAgent => String::new(),
@@ -333,6 +377,11 @@ mod tests {
             "`datastore` is not set, and there is not just one datastore\nset `datastore`; there: a, b"
         );
         assert!(misfit(Some("a"), &[]).contains("shows no datastore to this account"));
-        assert_eq!(pick("datastore", "datastore", None, &found(&["a"])).unwrap().name, "a");
+        assert_eq!(
+            pick("datastore", "datastore", None, &found(&["a"]))
+                .unwrap()
+                .name,
+            "a"
+        );
     }
 }

@@ -99,7 +99,9 @@ impl Settings {
             None => None,
         };
         let settle = match get("address_settle") {
-            Some(text) => Some(Duration::parse(&text).map_err(|e| format!("`address_settle`: {e}"))?),
+            Some(text) => {
+                Some(Duration::parse(&text).map_err(|e| format!("`address_settle`: {e}"))?)
+            }
             None => None,
         };
         Ok(Self {
@@ -194,7 +196,9 @@ mod tests {
     #[test]
     fn what_is_missing_for_a_login_is_named() {
         let settings = |pairs: &[(&str, &str)]| {
-            let map = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            let map = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
             Settings::parse(&map.collect(), Path::new("/p"))
         };
         let none = settings(&[("server", ""), ("username", "root")]).unwrap();
@@ -211,6 +215,10 @@ mod tests {
         assert_eq!(all.ca_file.as_deref(), Some(Path::new("/p/ca.pem")));
         let endpoint = all.endpoint().unwrap();
         assert_eq!(endpoint.trust, Trust::Thumbprint("AA".into()));
-        assert!(settings(&[("guest_network", "lan")]).unwrap_err().contains("lan"));
+        assert!(
+            settings(&[("guest_network", "lan")])
+                .unwrap_err()
+                .contains("lan")
+        );
     }
 }

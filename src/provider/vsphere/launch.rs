@@ -1,0 +1,273 @@
+//! From a specification to a running machine: made, cloned or imported, under a name of its own.
+
+use std::sync::Arc;
+
+use super::hardware::{self, Media};
+use super::machine::VsphereMachine;
+use super::{Lab, Shared, media, misfit, quietly, transfer, translate};
+use crate::model::{Hardware, Remote};
+use crate::provider::{LaunchSpec, ProviderError};
+use crate::sys::{Cancel, Entry, Guard, Journal, RemoteMachine};
+use crate::vim::{CloneSpec, DatastorePath, DiskMove, Ref, RelocateSpec};
+
+/// vSphere's longest name for a machine.
+const LONGEST: usize = 80;
+
+/// A machine that vanishes with this, and its files; nothing of it outlives the run.
+pub(super) struct Draft {
+    shared: Arc<Shared>,
+    lab: Arc<Lab>,
+    pub(super) vm: Option<Ref>,
+    files: Vec<DatastorePath>,
+    guard: Option<Guard>,
+}
+
+impl Draft {
+    /// The machine is done and stays; its files go.
+    pub(super) async fn finish(mut self, uuid: &str) {
+        for file in std::mem::take(&mut self.files) {
+            media::remove(&self.lab, &file).await;
+        }
+        if let (Some(vm), Some(guard)) = (self.vm.take(), self.guard.take()) {
+            let finished = self.shared.finished.lock();
+            let mut finished = finished.unwrap_or_else(std::sync::PoisonError::into_inner);
+            finished.insert(uuid.to_owned(), (vm, guard));
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let (vm, files) = (self.vm.take(), std::mem::take(&mut self.files));
+        let guard = self.guard.take();
+        if vm.is_none() && files.is_empty() {
+            return;
+        }
+        let lab = Arc::clone(&self.lab);
+        self.shared.clean_up(async move {
+            let gone = match &vm {
+                Some(vm) => lab.destroy(vm).await,
+                None => Ok(()),
+            };
+            for file in &files {
+                media::remove(&lab, file).await;
+            }
+            // what could not be removed stays in the journal: the next run tries again
+            if gone.is_err()
+                && let Some(guard) = guard
+            {
+                std::mem::forget(guard);
+            }
+        });
+    }
+}
+
+/// The name under which a machine is made.
+fn temporary_name(name: &str, stamp: &str) -> String {
+    let tail = format!(".forge-{stamp}");
+    let room = LONGEST.saturating_sub(tail.len());
+    let head: String = name.chars().take(room).collect();
+    head + &tail
+}
+
+pub(super) async fn launch(
+    shared: &Arc<Shared>,
+    lab: Arc<Lab>,
+    spec: LaunchSpec,
+    journal: &Journal,
+    cancel: Cancel,
+) -> Result<VsphereMachine, ProviderError> {
+    let name = temporary_name(&spec.mark.name, &lab.stamp());
+    let entry = Entry {
+        what: format!("machine `{name}` of {}", spec.mark.stage),
+        paths: Vec::new(),
+        machine: Some(RemoteMachine {
+            provider: shared.name.clone(),
+            name: name.clone(),
+        }),
+    };
+    let guard = journal.enter(entry).map_err(|source| ProviderError::Io {
+        path: "the journal".into(),
+        source,
+    })?;
+    let mut draft = Draft {
+        shared: Arc::clone(shared),
+        lab: Arc::clone(&lab),
+        vm: None,
+        files: Vec::new(),
+        guard: Some(guard),
+    };
+    let making = make(shared, &lab, &name, &spec, &mut draft, &cancel);
+    let vm = making.await?;
+    draft.vm = Some(vm.clone());
+    lab.client
+        .power_on(&vm, &quietly(&cancel))
+        .await
+        .map_err(translate)?;
+    Ok(VsphereMachine::new(shared, lab, vm, draft, spec, cancel))
+}
+
+async fn make(
+    shared: &Shared,
+    lab: &Lab,
+    name: &str,
+    spec: &LaunchSpec,
+    draft: &mut Draft,
+    cancel: &Cancel,
+) -> Result<Ref, ProviderError> {
+    let network = shared.settings.network.as_deref();
+    let folder = lab.place.folder(&lab.client).await.map_err(translate)?;
+    if let Some(ovf) = &spec.ovf {
+        return transfer::import(lab, name, ovf, (spec, &folder, network), cancel).await;
+    }
+    if let Some(from) = &spec.from {
+        return clone(lab, name, from, (spec, &folder, network), cancel).await;
+    }
+    if spec.floppy.is_some() || spec.cds.len() > 1 {
+        draft.files = media::own(&shared.settings, &lab.place, name).into();
+    }
+    let media: Media = media::place(lab, &shared.settings, name, spec, cancel).await?;
+    let config = hardware::create(
+        name,
+        &spec.hardware,
+        &spec.mark,
+        &lab.place,
+        (&media, network),
+    )
+    .map_err(misfit)?;
+    let (pool, host) = (&lab.place.pool, lab.place.host.as_ref());
+    let waiting = quietly(cancel);
+    let made = lab.client.create_vm(&folder, &config, pool, host, &waiting);
+    made.await.map_err(translate)
+}
+
+/// A clone of a machine's snapshot: linked, unless one of its disks grows.
+async fn clone(
+    lab: &Lab,
+    name: &str,
+    from: &Remote,
+    (spec, folder, network): (&LaunchSpec, &Ref, Option<&str>),
+    cancel: &Cancel,
+) -> Result<Ref, ProviderError> {
+    let known = lab.known(&from.uuid).await.map_err(translate)?;
+    let Some((source, _)) = known else {
+        return Err(ProviderError::Failed(format!(
+            "the machine `{}` that this one is a clone of is gone",
+            from.name
+        )));
+    };
+    let snapshot = Ref::new("VirtualMachineSnapshot", &from.snapshot);
+    let devices = lab.client.devices(&source).await.map_err(translate)?;
+    let (config, grows) =
+        hardware::clone(&spec.hardware, &spec.mark, &lab.place, &devices, network)
+            .map_err(misfit)?;
+    let clone = CloneSpec {
+        location: RelocateSpec {
+            datastore: Some(lab.place.datastore.clone()),
+            disk_move_type: (!grows).then_some(DiskMove::CreateNewChild),
+            pool: Some(lab.place.pool.clone()),
+            host: lab.place.host.clone(),
+            ..RelocateSpec::default()
+        },
+        config: Some(config),
+        snapshot: Some(snapshot),
+        ..CloneSpec::default()
+    };
+    let waiting = quietly(cancel);
+    let made = lab.client.clone_vm(&source, folder, name, &clone, &waiting);
+    made.await.map_err(translate)
+}
+
+/// Removes what was made under a temporary name, unless a record refers to it by now.
+pub(super) async fn reclaim(
+    shared: &Shared,
+    lab: &Lab,
+    name: &str,
+    recorded: &[Remote],
+) -> Result<(), ProviderError> {
+    if let Some(vm) = lab
+        .place
+        .machine(&lab.client, name)
+        .await
+        .map_err(translate)?
+    {
+        let read = lab
+            .client
+            .read(&vm, &["config.instanceUuid"])
+            .await
+            .map_err(translate)?;
+        let uuid = read.text("config.instanceUuid").unwrap_or_default();
+        if !recorded.iter().any(|remote| remote.uuid == uuid) {
+            lab.destroy(&vm).await.map_err(translate)?;
+        }
+    }
+    for file in media::own(&shared.settings, &lab.place, name) {
+        media::remove(lab, &file).await;
+    }
+    Ok(())
+}
+
+impl Lab {
+    /// What stands in the way of such a machine.
+    pub(super) async fn preflight(
+        &self,
+        hardware: &Hardware,
+        network: Option<&str>,
+    ) -> Vec<ProviderError> {
+        /// What a build does, as the privileges that it needs.
+        const PRIVILEGES: &[&str] = &[
+            "Resource.AssignVMToPool",
+            "Datastore.AllocateSpace",
+            "Datastore.Browse",
+            "Datastore.FileManagement",
+            "VirtualMachine.Inventory.Create",
+            "VirtualMachine.Inventory.Delete",
+            "VirtualMachine.Interact.PowerOn",
+            "VirtualMachine.Interact.PowerOff",
+            "VirtualMachine.Interact.PutUsbScanCodes",
+            "VirtualMachine.State.CreateSnapshot",
+            "VirtualMachine.Provisioning.Clone",
+            "VApp.Export",
+        ];
+        let mut errors = Vec::new();
+        for nic in &hardware.nics {
+            errors.extend(self.place.network(&nic.network, network).err().map(misfit));
+        }
+        // the machine's memory has a file of its size while it runs
+        if self.place.free < hardware.memory {
+            errors.push(ProviderError::Environment {
+                message: format!(
+                    "the datastore `{}` has only {} free, and a machine with {} of memory needs more than that",
+                    self.place.datastore_name, self.place.free, hardware.memory
+                ),
+                help: "remove what is not needed there, or choose another `datastore`".into(),
+            });
+        }
+        match self
+            .client
+            .privileges(&self.place.machines, PRIVILEGES)
+            .await
+        {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => errors.push(ProviderError::Environment {
+                message: format!("the account lacks privileges: {}", missing.join(", ")),
+                help: "grant them on the datacenter, or use another account".into(),
+            }),
+            Err(error) => errors.push(translate(error)),
+        }
+        errors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_name_is_unique_and_fits() {
+        assert_eq!(temporary_name("k3s-base", "r1-0"), "k3s-base.forge-r1-0");
+        let long = temporary_name(&"n".repeat(80), "20261127-0");
+        assert_eq!(long.len(), LONGEST);
+        assert!(long.ends_with(".forge-20261127-0"));
+    }
+}

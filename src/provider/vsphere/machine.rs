@@ -1,0 +1,302 @@
+//! A running machine on a server.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::address::{self, Choice, Life};
+use super::keys::{self, Part};
+use super::launch::Draft;
+use super::{Lab, Shared, hardware, quietly, text, translate};
+use crate::model::{self, Keys, Remote};
+use crate::provider::{Address, AtRest, LaunchSpec, Machine, Mark, ProviderError, Screen, Typing};
+use crate::sys::Cancel;
+use crate::vim::{KeyEvent, Ref, VimError};
+
+/// Between two looks at the screen.
+const LOOK: Duration = Duration::from_millis(400);
+/// Keys in one call: a lost answer is worth no more.
+const BATCH: usize = 24;
+/// Right after power-on a machine has no keyboard yet.
+const KEYBOARD: Duration = Duration::from_secs(5);
+
+/// A running machine; dropped, it is removed.
+pub(super) struct VsphereMachine {
+    shared: Arc<Shared>,
+    lab: Arc<Lab>,
+    vm: Ref,
+    draft: Option<Draft>,
+    mark: Mark,
+    life: watch::Receiver<Life>,
+    cancel: Cancel,
+    seen: Option<(Instant, Screen)>,
+}
+
+impl VsphereMachine {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        lab: Arc<Lab>,
+        vm: Ref,
+        draft: Draft,
+        spec: LaunchSpec,
+        cancel: Cancel,
+    ) -> Self {
+        let (sender, life) = watch::channel(Life {
+            on: true,
+            ..Life::default()
+        });
+        let choice = Choice {
+            network: shared.settings.guest_network,
+            port: spec.ssh_port,
+        };
+        tokio::spawn(address::follow(
+            Arc::clone(&lab),
+            vm.clone(),
+            choice,
+            sender,
+        ));
+        Self {
+            shared: Arc::clone(shared),
+            lab,
+            vm,
+            draft: Some(draft),
+            mark: spec.mark,
+            life,
+            cancel,
+            seen: None,
+        }
+    }
+
+    fn gone(&self) -> Result<(), ProviderError> {
+        let life = self.life.borrow();
+        let message = match (life.gone, life.on) {
+            (true, _) => "the machine is gone from the server",
+            (false, false) => "the machine turned itself off",
+            (false, true) => return Ok(()),
+        };
+        Err(ProviderError::Gone(message.to_owned()))
+    }
+
+    async fn send(&self, mut events: &[KeyEvent]) -> Result<(), ProviderError> {
+        let patience = Instant::now() + KEYBOARD;
+        while !events.is_empty() {
+            let batch = &events[..events.len().min(BATCH)];
+            match self.lab.client.put_keys(&self.vm, batch).await {
+                Ok(taken) => {
+                    let taken = usize::try_from(taken).unwrap_or(0).min(batch.len());
+                    events = &events[taken..];
+                    if taken == 0 && Instant::now() >= patience {
+                        let message = "the machine's keyboard takes no keys";
+                        return Err(ProviderError::Failed(message.to_owned()));
+                    }
+                }
+                Err(error @ VimError::Fault(_)) => {
+                    let privilege = error.is("NoPermission");
+                    if privilege || Instant::now() >= patience {
+                        return Err(translate(error));
+                    }
+                    self.gone()?;
+                    self.pause(LOOK).await?;
+                }
+                Err(error) => return Err(translate(error)),
+            }
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, time: Duration) -> Result<(), ProviderError> {
+        let slept = self.cancel.run(tokio::time::sleep(time)).await;
+        slept.ok_or(ProviderError::Cancelled)
+    }
+
+    /// Takes a snapshot of the machine, which is off.
+    async fn rest(&self) -> Result<Remote, VimError> {
+        let client = &self.lab.client;
+        let waiting = quietly(&self.cancel);
+        let devices = client.devices(&self.vm).await?;
+        if let Some(change) = hardware::without_media(&devices) {
+            client.reconfigure(&self.vm, &change, &waiting).await?;
+        }
+        let about = format!("forge: {} {}", self.mark.stage, self.mark.fingerprint);
+        let made = client.create_snapshot(&self.vm, "forge", &about, false, false, &waiting);
+        let snapshot = made.await?;
+        let read = client.read(&self.vm, &["config.instanceUuid"]).await?;
+        let uuid = read.text("config.instanceUuid").map(str::to_owned);
+        Ok(Remote {
+            name: self.mark.name.clone(),
+            uuid: uuid.ok_or_else(|| VimError::Protocol("the machine has no uuid".into()))?,
+            snapshot: snapshot.id,
+        })
+    }
+}
+
+#[async_trait]
+impl Machine for VsphereMachine {
+    async fn type_keys(&mut self, keys: &Keys, typing: &Typing) -> Result<(), ProviderError> {
+        for part in keys::plan(keys, typing)? {
+            match (part, typing.interval) {
+                (Part::Wait(time), _) => self.pause(time).await?,
+                (Part::Keys(events), None) => self.send(&events).await?,
+                (Part::Keys(events), Some(interval)) => {
+                    for event in &events {
+                        self.send(std::slice::from_ref(event)).await?;
+                        self.pause(interval.std()).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn screen(&mut self) -> Result<Screen, ProviderError> {
+        self.gone()?;
+        if let Some((looked, _)) = &self.seen {
+            let left = LOOK.saturating_sub(looked.elapsed());
+            self.pause(left).await?;
+        }
+        let png = self
+            .lab
+            .client
+            .screenshot(&self.vm)
+            .await
+            .map_err(translate)?;
+        let mut hasher = DefaultHasher::new();
+        png.hash(&mut hasher);
+        let fingerprint = hasher.finish();
+        let screen = match &self.seen {
+            Some((_, known)) if known.fingerprint == fingerprint => known.clone(),
+            _ => Screen {
+                text: text::read(&png),
+                fingerprint,
+            },
+        };
+        self.seen = Some((Instant::now(), screen.clone()));
+        Ok(screen)
+    }
+
+    async fn screenshot(&mut self, to: &Path) -> Result<(), ProviderError> {
+        let png = self
+            .lab
+            .client
+            .screenshot(&self.vm)
+            .await
+            .map_err(translate)?;
+        std::fs::write(to, png).map_err(|source| ProviderError::Io {
+            path: to.to_owned(),
+            source,
+        })
+    }
+
+    fn addresses(&mut self) -> watch::Receiver<Address> {
+        let settle = self.shared.settings.address_settle;
+        address::settled(
+            self.life.clone(),
+            settle.map_or(Duration::ZERO, model::Duration::std),
+        )
+    }
+
+    fn host_address(&self) -> String {
+        let settings = &self.shared.settings;
+        if let Some(address) = &settings.http_address {
+            return address.clone();
+        }
+        let guest = settings
+            .guest_network
+            .map(|network| network.address().to_string());
+        let server = self.lab.client.server();
+        let server = server.rsplit_once(':').map_or(server, |(host, _)| host);
+        let towards = guest.unwrap_or_else(|| server.to_owned());
+        // no packet is sent: the system only chooses a route
+        let route = |family: &str| -> std::io::Result<SocketAddr> {
+            let socket = UdpSocket::bind((family, 0))?;
+            socket.connect((towards.as_str(), 443))?;
+            socket.local_addr()
+        };
+        let local = route("0.0.0.0").or_else(|_| route("::"));
+        local.map_or_else(
+            |_| "127.0.0.1".to_owned(),
+            |address| address.ip().to_string(),
+        )
+    }
+
+    fn serial_log(&self) -> Option<&Path> {
+        None
+    }
+
+    async fn power_button(&mut self) -> Result<(), ProviderError> {
+        self.gone()?;
+        self.lab.client.shutdown_guest(&self.vm).await.map_err(|error| {
+            if error.is("ToolsUnavailable") {
+                return ProviderError::Environment {
+                    message: "VMware Tools do not run in the guest, so it cannot be asked to turn off".into(),
+                    help: "install open-vm-tools in it, or set `shutdown` to a command".into(),
+                };
+            }
+            translate(error)
+        })
+    }
+
+    async fn wait_off(&mut self, timeout: model::Duration) -> Result<(), ProviderError> {
+        let mut life = self.life.clone();
+        let off = life.wait_for(|life| !life.on);
+        let off = tokio::time::timeout(timeout.std(), off);
+        match self.cancel.run(off).await {
+            None => Err(ProviderError::Cancelled),
+            Some(Err(_)) => Err(ProviderError::Timeout(format!(
+                "the machine was still on after {timeout}"
+            ))),
+            Some(Ok(Ok(life))) if life.gone => Err(ProviderError::Gone(
+                "the machine is gone from the server".to_owned(),
+            )),
+            Some(Ok(_)) => Ok(()),
+        }
+    }
+
+    fn is_on(&mut self) -> bool {
+        self.life.borrow().on
+    }
+
+    async fn trouble(&mut self) -> ProviderError {
+        let mut life = self.life.clone();
+        let asked = life
+            .wait_for(|life| life.question.is_some() || life.gone)
+            .await;
+        let trouble = asked.ok().map(|life| (life.gone, life.question.clone()));
+        match trouble {
+            Some((true, _)) => {
+                ProviderError::Gone("the machine was removed from the server".to_owned())
+            }
+            Some((false, Some(question))) => ProviderError::Environment {
+                message: format!("the server asks before the machine goes on: {question}"),
+                help: "answer it in the server's own client, and run again".into(),
+            },
+            _ => std::future::pending().await,
+        }
+    }
+
+    async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
+        let off = self
+            .lab
+            .client
+            .power_off(&self.vm, &quietly(&self.cancel))
+            .await;
+        if let Err(error) = off
+            && !error.is("InvalidPowerState")
+        {
+            return Err(translate(error));
+        }
+        let remote = self.rest().await.map_err(translate)?;
+        if let Some(draft) = self.draft.take() {
+            draft.finish(&remote.uuid).await;
+        }
+        Ok(AtRest {
+            remote: Some(remote),
+            ..AtRest::default()
+        })
+    }
+}

@@ -1,0 +1,302 @@
+//! VMware vSphere and ESXi as a provider: machines that live on a server, reached by its own API.
+//!
+//! A machine is made under a temporary name that stands in the journal, and is removed with it unless it is finished: then
+//! it has been turned off and a snapshot taken, and it is the snapshot that later stages start from, as linked clones.
+//! It gets its own name only when its stage is recorded.
+
+mod address;
+mod error;
+mod hardware;
+mod keys;
+mod launch;
+mod machine;
+mod media;
+mod owned;
+mod place;
+mod settings;
+mod text;
+mod transfer;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use self::error::{misfit, misplaced, translate};
+use self::place::Place;
+use super::{Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Work};
+use crate::model::{Digest, Hardware, Remote};
+use crate::sys::{Cancel, Guard, Journal};
+use crate::vim::{Client, Ref, Waiting};
+
+pub use settings::{Network, Settings};
+
+/// A server that runs machines.
+pub struct Vsphere {
+    shared: Arc<Shared>,
+}
+
+/// What the provider and its machines share.
+struct Shared {
+    /// The provider's name in `builds.toml`.
+    name: String,
+    settings: Settings,
+    run: String,
+    lab: OnceCell<Arc<Lab>>,
+    /// Clean-up that is under way.
+    cleaning: Mutex<Vec<tokio::task::JoinHandle<()>>>,
+    /// Finished machines that have not got their name yet, with their lines in the journal.
+    finished: Mutex<BTreeMap<String, (Ref, Guard)>>,
+}
+
+/// A session with the server, and the places there.
+struct Lab {
+    client: Client,
+    place: Place,
+    run: String,
+    serial: AtomicU32,
+    /// Names of machines, as far as they were seen.
+    names: Mutex<BTreeMap<String, String>>,
+}
+
+impl Lab {
+    /// A part of a name that no other machine has.
+    fn stamp(&self) -> String {
+        let number = self.serial.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", self.run)
+    }
+
+    fn note_name(&self, uuid: &str, name: &str) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.insert(uuid.to_owned(), name.to_owned());
+    }
+
+    fn has_name(&self, uuid: &str, name: &str) -> bool {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.get(uuid).is_some_and(|known| known == name)
+    }
+}
+
+impl Vsphere {
+    /// The provider `name`; nothing is asked of the server before it is needed. `run` makes names unique.
+    #[must_use]
+    pub fn new(name: &str, settings: Settings, run: &str) -> Self {
+        let shared = Shared {
+            name: name.to_owned(),
+            settings,
+            run: run.to_owned(),
+            lab: OnceCell::new(),
+            cleaning: Mutex::default(),
+            finished: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+}
+
+impl Shared {
+    /// The session, begun at first use; everything that stands in the way is told at once.
+    async fn lab(&self) -> Result<Arc<Lab>, Vec<ProviderError>> {
+        self.lab.get_or_try_init(|| self.begin()).await.cloned()
+    }
+
+    /// [`Shared::lab`] where one reason is enough.
+    async fn session(&self) -> Result<Arc<Lab>, ProviderError> {
+        self.lab().await.map_err(|errors| {
+            let first = errors.into_iter().next();
+            first.unwrap_or_else(|| ProviderError::Failed("no session".to_owned()))
+        })
+    }
+
+    async fn begin(&self) -> Result<Arc<Lab>, Vec<ProviderError>> {
+        let endpoint = self.settings.endpoint().map_err(|missing| {
+            vec![ProviderError::Environment {
+                message: format!(
+                    "the provider `{}` has no {}",
+                    self.name,
+                    missing.join(", no ")
+                ),
+                help: format!(
+                    "give it in the environment variable that its scope names, or set it under [providers.{}]",
+                    self.name
+                ),
+            }]
+        })?;
+        let client = Client::connect(&endpoint, &Cancel::new()).await;
+        let client = client.map_err(|error| vec![translate(error)])?;
+        match place::find(&client, &self.settings).await {
+            Ok(place) => Ok(Arc::new(Lab {
+                client,
+                place,
+                run: self.run.clone(),
+                serial: AtomicU32::new(0),
+                names: Mutex::default(),
+            })),
+            Err(error) => {
+                client.logout().await;
+                Err(misplaced(error))
+            }
+        }
+    }
+
+    /// Does clean-up that nobody waits for before the end.
+    fn clean_up(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // without a runtime the process is about to end; the journal knows
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let mut cleaning = self.cleaning.lock().unwrap_or_else(PoisonError::into_inner);
+            cleaning.push(runtime.spawn(work));
+        }
+    }
+}
+
+#[async_trait]
+impl Provider for Vsphere {
+    async fn preflight(&self, hardware: &Hardware) -> Vec<ProviderError> {
+        let mut errors: Vec<ProviderError> = hardware::unsupported(hardware)
+            .into_iter()
+            .map(misfit)
+            .collect();
+        let lab = match self.shared.lab().await {
+            Ok(lab) => lab,
+            Err(more) => {
+                errors.extend(more);
+                return errors;
+            }
+        };
+        errors.extend(
+            lab.preflight(hardware, self.shared.settings.network.as_deref())
+                .await,
+        );
+        errors
+    }
+
+    async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
+        let lab = self.shared.session().await.ok()?;
+        match lab.place.machine(&lab.client, &mark.name).await {
+            Ok(Some(vm)) => lab.ours(&vm, mark).await.err(),
+            Ok(None) => None,
+            Err(error) => Some(translate(error)),
+        }
+    }
+
+    fn identity(&self) -> Vec<(String, String)> {
+        self.shared.settings.identity()
+    }
+
+    async fn launch(
+        &self,
+        spec: LaunchSpec,
+        journal: Arc<Journal>,
+        cancel: Cancel,
+    ) -> Result<Box<dyn Machine>, ProviderError> {
+        let lab = self.shared.session().await?;
+        let machine = launch::launch(&self.shared, lab, spec, &journal, cancel).await?;
+        Ok(Box::new(machine))
+    }
+
+    async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
+        let lab = self.shared.session().await?;
+        let file = media::iso(&self.shared.settings, &lab.place, digest);
+        let size = lab
+            .client
+            .file_size(&lab.place.browser, &file, &Cancel::new())
+            .await;
+        Ok(size.map_err(translate)?.is_some())
+    }
+
+    async fn lost(&self, machines: &[Remote]) -> Result<Vec<(Remote, String)>, ProviderError> {
+        let lab = self.shared.session().await?;
+        let mut lost = Vec::new();
+        for machine in machines {
+            if let Some(why) = lab.lost(machine).await.map_err(translate)? {
+                lost.push((machine.clone(), why));
+            }
+        }
+        Ok(lost)
+    }
+
+    async fn publish(&self, machine: &Remote, mark: &Mark) -> Result<(), ProviderError> {
+        let lab = self.shared.session().await?;
+        lab.name(machine, mark).await?;
+        let mut finished = self
+            .shared
+            .finished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        finished.remove(&machine.uuid);
+        Ok(())
+    }
+
+    async fn remove(&self, machine: &Remote) -> Result<bool, ProviderError> {
+        let lab = self.shared.session().await?;
+        lab.remove(&machine.uuid).await.map_err(translate)
+    }
+
+    async fn reclaim(&self, name: &str, recorded: &[Remote]) -> Result<(), ProviderError> {
+        let lab = self.shared.session().await?;
+        launch::reclaim(&self.shared, &lab, name, recorded).await
+    }
+
+    async fn export(
+        &self,
+        machine: &Remote,
+        work: Work<'_>,
+    ) -> Result<Vec<Exported>, ProviderError> {
+        let lab = self.shared.session().await?;
+        transfer::export(&lab, machine, work).await
+    }
+
+    async fn close(&self) {
+        // machines that were finished but never recorded are nobody's
+        let finished = {
+            let mut finished = self
+                .shared
+                .finished
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *finished)
+        };
+        if let Some(lab) = self.shared.lab.get() {
+            for (vm, guard) in finished.into_values() {
+                match lab.destroy(&vm).await {
+                    Ok(()) => drop(guard),
+                    // it stays in the journal: the next run tries again
+                    Err(_) => std::mem::forget(guard),
+                }
+            }
+        }
+        loop {
+            let task = {
+                let mut cleaning = self
+                    .shared
+                    .cleaning
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                cleaning.pop()
+            };
+            let Some(task) = task else { break };
+            let _ = task.await;
+        }
+        if let Some(lab) = self.shared.lab.get() {
+            lab.client.logout().await;
+        }
+    }
+
+    async fn describe(&self) -> String {
+        match self.shared.session().await {
+            Ok(lab) => {
+                let about = lab.client.about();
+                format!("{} at {}", about.full_name, lab.client.server())
+            }
+            Err(error) => error.to_string(),
+        }
+    }
+}
+
+/// How a task of the server is waited for, without telling how far it is.
+fn quietly(cancel: &Cancel) -> Waiting<'_> {
+    Waiting::quiet(cancel)
+}
