@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 
 use super::common::{self, Choice, Global};
-use super::session::{Session, store_error};
+use super::session::{Session, run_facts, store_error};
 use super::{CliError, Exit};
-use crate::model::{Digest, Size, StageKey};
-use crate::stages::Kept;
+use crate::model::{Digest, MachineState, Size, StageKey, StageKind};
+use crate::stages::{Host, Kept, OnError, remove_machines};
 use crate::store::{Db, StepCheckpoint, Store, keep_set};
 use crate::sys::FileLock;
 
@@ -39,15 +40,19 @@ pub(super) struct CleanArgs {
 pub(super) fn run(global: &Global, args: CleanArgs) -> Result<Exit, CliError> {
     let session = Session::load(global, &args.choice)?;
     let age = args.older_than.as_deref().map(parse_age).transpose()?;
-    let (store, db) = session.open()?;
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    let (store, db) = (Arc::clone(&host.store), Arc::clone(&host.db));
     let _lock =
         FileLock::try_acquire(&session.state_dir().join("lock"), "forge clean").map_err(|e| {
             CliError::environment(format!("another forge works on this project: {e}"))
                 .help("wait until it has finished")
         })?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
     let mut cleaner = Cleaner {
         session: &session,
         db: &db,
+        servers: (&host, &runtime),
         dry_run: args.dry_run,
         removed: Vec::new(),
         bytes: 0,
@@ -57,6 +62,7 @@ pub(super) fn run(global: &Global, args: CleanArgs) -> Result<Exit, CliError> {
         cleaner.stage(&key, age)?;
     }
     cleaner.collect(&store, args.cache)?;
+    runtime.block_on(host.close());
     let verb = if args.dry_run {
         "would remove"
     } else {
@@ -113,6 +119,7 @@ fn stages(session: &Session, args: &CleanArgs, db: &Db) -> Result<Vec<StageKey>,
 struct Cleaner<'a> {
     session: &'a Session,
     db: &'a Db,
+    servers: (&'a Host, &'a tokio::runtime::Runtime),
     dry_run: bool,
     removed: Vec<String>,
     bytes: u64,
@@ -144,6 +151,7 @@ impl Cleaner<'_> {
                 }
             }
         }
+        self.machines(key, self.db.remote_machines_of(key))?;
         self.removed.push(format!("the record of {key}"));
         if !self.dry_run {
             let forgotten = self.db.forget(key).map_err(|e| store_error(&e))?;
@@ -176,6 +184,7 @@ impl Cleaner<'_> {
     fn kept_machine(&mut self, key: &StageKey) -> Result<(), CliError> {
         let kept = Kept::new(&self.session.state_dir());
         if let Some(machine) = kept.get(key) {
+            self.machines(key, vec![machine.clone()])?;
             self.forgotten.extend(machine.digests());
             self.removed.push(format!("the failed machine of {key}"));
             if !self.dry_run {
@@ -185,6 +194,47 @@ impl Cleaner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Machines that the stage has left on servers. They go before what is known of them does.
+    fn machines(&mut self, key: &StageKey, machines: Vec<MachineState>) -> Result<(), CliError> {
+        let machines: Vec<_> = machines
+            .into_iter()
+            .filter(|m| m.remote.is_some())
+            .collect();
+        let (host, runtime) = self.servers;
+        if machines.is_empty() {
+            return Ok(());
+        }
+        if self.dry_run {
+            let leaves_machines = !matches!(
+                self.session.project.stage(key).map(|stage| &stage.kind),
+                Some(StageKind::Clone(_) | StageKind::Export(_))
+            );
+            let names = machines
+                .iter()
+                .filter_map(|machine| machine.remote.as_ref());
+            let names = names.map(|remote| format!("the machine {}", remote.name));
+            for name in names.filter(|_| leaves_machines) {
+                if !self.removed.contains(&name) {
+                    self.removed.push(name);
+                }
+            }
+            return Ok(());
+        }
+        let (removed, wrong) = runtime.block_on(remove_machines(host, key, &machines));
+        let names = removed
+            .into_iter()
+            .map(|name| format!("the machine {name}"));
+        self.removed.extend(names);
+        match wrong.into_iter().next() {
+            None => Ok(()),
+            Some(error) => {
+                let message = format!("the machine of {key} could not be removed: {error}");
+                Err(CliError::environment(message)
+                    .help("what is recorded of it is kept: `forge clean` can be run again"))
+            }
+        }
     }
 
     /// Frees what the forgotten records alone needed; `everything`: whatever no record needs, install media too. A dry run

@@ -11,6 +11,7 @@ use crate::model::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter, Size};
 use crate::provider::qemu::{Qemu, Settings};
 use crate::provider::{Provider, ProviderError};
 use crate::report::{self, Finding, Health, Paint};
+use crate::stages::OnError;
 use crate::sys;
 
 /// Below this, builds fail in the middle.
@@ -19,6 +20,9 @@ const LITTLE_SPACE: u64 = 5 << 30;
 /// Show what this host has and lacks for building images, with the fix
 #[derive(Args, Debug)]
 pub(super) struct DoctorArgs {
+    /// Look at this provider of the project: whether it is reached, and whether the machines can be made there
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,6 +34,10 @@ pub(super) struct DoctorArgs {
 )]
 pub(super) fn run(global: &Global, args: DoctorArgs) -> Result<Exit, CliError> {
     let cache = cache_dir(global)?;
+    if let Some(name) = &args.provider {
+        let findings = of_provider(global, name)?;
+        return show(global, &args, &findings);
+    }
     let mut findings = Vec::new();
     if find_project(global).is_ok() {
         findings.push(match Session::load(global, &Choice::default()) {
@@ -54,10 +62,14 @@ pub(super) fn run(global: &Global, args: DoctorArgs) -> Result<Exit, CliError> {
         "install openssh-client",
     ));
     findings.push(space(&cache));
+    show(global, &args, &findings)
+}
+
+fn show(global: &Global, args: &DoctorArgs, findings: &[Finding]) -> Result<Exit, CliError> {
     let text = if args.json || global.json() {
-        format!("{:#}\n", report::doctor_json(&findings))
+        format!("{:#}\n", report::doctor_json(findings))
     } else {
-        report::doctor_text(&findings, Paint::new(global.colour_stdout()))
+        report::doctor_text(findings, Paint::new(global.colour_stdout()))
     };
     common::print(text.as_bytes())?;
     let broken = findings.iter().any(|finding| finding.health == Health::Bad);
@@ -66,6 +78,43 @@ pub(super) fn run(global: &Global, args: DoctorArgs) -> Result<Exit, CliError> {
     } else {
         Exit::Done
     })
+}
+
+/// Whether a provider of the project is reached, and what stands in the way of the project's machines there.
+fn of_provider(global: &Global, name: &str) -> Result<Vec<Finding>, CliError> {
+    let choice = Choice {
+        provider: Some(name.to_owned()),
+        ..Choice::default()
+    };
+    let session = Session::load(global, &choice)?;
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    let keys = session.select(&choice, &[])?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let known = host
+        .providers
+        .iter()
+        .find(|(known, _)| known.as_str() == name);
+    let (described, errors) = runtime.block_on(async {
+        let errors = crate::stages::preflight(&host, session.stages(&keys)).await;
+        let described = match known {
+            Some((_, provider)) => provider.describe().await,
+            None => String::new(),
+        };
+        host.close().await;
+        (described, errors)
+    });
+    let mut findings = Vec::new();
+    for (_, error) in errors {
+        findings.push(match error {
+            ProviderError::Environment { message, help } => bad(name, &message, &help),
+            other => bad(name, &other.to_string(), "see docs/troubleshooting.md"),
+        });
+    }
+    if findings.is_empty() {
+        findings.push(good(name, described));
+    }
+    Ok(findings)
 }
 
 async fn qemu(cache: &Path) -> Vec<Finding> {

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use super::common::Global;
 use crate::diag::Diagnostics;
+use crate::model::Name;
+use crate::provider::ProviderError;
 
 /// How forge ends; the numbers are documented and stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,38 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
     }
+}
+
+/// What stands in the way of machines, as one error; none: nothing does.
+pub(super) fn unmet(errors: Vec<(Name, ProviderError)>) -> Option<CliError> {
+    let told = |error: ProviderError| match error {
+        ProviderError::Environment { message, help } => (message, Some(help)),
+        other => (other.to_string(), None),
+    };
+    let (provider, _) = errors.first()?;
+    let provider = provider.clone();
+    let mut told: Vec<_> = errors.into_iter().map(|(_, error)| told(error)).collect();
+    if let [(message, help)] = told.as_mut_slice() {
+        let message = format!("provider `{provider}`: {message}");
+        let error = CliError::environment(message);
+        return Some(match help.take() {
+            Some(help) => error.help(help),
+            None => error,
+        });
+    }
+    let mut text = format!(
+        "provider `{provider}`: {} things stand in the way",
+        told.len()
+    );
+    for (message, help) in told {
+        text.push_str("\n  - ");
+        text.push_str(&message);
+        if let Some(help) = help {
+            text.push_str("; ");
+            text.push_str(&help);
+        }
+    }
+    Some(CliError::environment(text))
 }
 
 /// Why a command could not do its work.

@@ -29,7 +29,7 @@ pub(super) fn run(global: &Global, args: ExplainArgs) -> Result<Exit, CliError> 
     let session = Session::load(global, &args.choice)?;
     let key = session.one_stage(&args.choice, &args.stage)?;
     let stages = session.select(&args.choice, std::slice::from_ref(&args.stage))?;
-    let plan = super::plan::make(&session, &stages, &[])?;
+    let plan = super::plan::make(&session, &stages, &[], false)?;
     let (Some(stage), Some(step)) = (
         session.project.stage(&key),
         plan.steps.iter().find(|step| step.key == key),

@@ -8,7 +8,7 @@ use super::{CliError, Exit};
 use crate::model::StageKey;
 use crate::plan::{self, Plan};
 use crate::report::{self, Paint};
-use crate::stages::OnError;
+use crate::stages::{Host, OnError};
 
 /// Show what would run and exactly why; changes nothing
 #[derive(Args, Debug)]
@@ -23,6 +23,9 @@ pub(super) struct PlanArgs {
     /// Exit with 10 if anything would run
     #[arg(long)]
     detailed_exitcode: bool,
+    /// Also ask the servers that machines would be made on: whether everything there is as the build needs it
+    #[arg(long)]
+    refresh: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +38,8 @@ pub(super) struct PlanArgs {
 pub(super) fn run(global: &Global, args: PlanArgs) -> Result<Exit, CliError> {
     let session = Session::load(global, &args.choice)?;
     let stages = session.select(&args.choice, &args.targets)?;
-    let plan = make(&session, &stages, &args.force)?;
+    let refresh = args.refresh;
+    let plan = make(&session, &stages, &args.force, refresh)?;
     print(global, &plan, args.json)?;
     Ok(if args.detailed_exitcode && plan.has_work() {
         Exit::WouldRun
@@ -51,7 +55,7 @@ pub(super) fn show(
     stages: &[StageKey],
     force: &[String],
 ) -> Result<Exit, CliError> {
-    print(global, &make(session, stages, force)?, false)?;
+    print(global, &make(session, stages, force, false)?, false)?;
     Ok(Exit::Done)
 }
 
@@ -60,9 +64,11 @@ pub(super) fn make(
     session: &Session,
     stages: &[StageKey],
     force: &[String],
+    refresh: bool,
 ) -> Result<Plan, CliError> {
     let host = session.host(run_facts(), OnError::Cleanup)?;
     let forced = super::run::forced(session, force)?;
+    ask_servers(session, stages, &host, refresh)?;
     let facts = session.survey(&host, stages);
     let records = host.db.records(&host.store);
     plan::make(
@@ -74,6 +80,36 @@ pub(super) fn make(
         &forced,
     )
     .map_err(|e| plan_error(&e))
+}
+
+/// Looks whether the machines on servers are as they were left; with `refresh`, also whether more could be made there. A
+/// plan is made without a server that cannot be reached, unless that was asked for.
+fn ask_servers(
+    session: &Session,
+    keys: &[StageKey],
+    host: &Host,
+    refresh: bool,
+) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let errors = runtime.block_on(async {
+        let unreachable = crate::stages::look_for_lost(host, session.stages(keys)).await;
+        let errors = match refresh {
+            true => crate::stages::preflight(host, session.stages(keys)).await,
+            false => Vec::new(),
+        };
+        host.close().await;
+        if !refresh {
+            for unreachable in unreachable {
+                common::warn(&unreachable.to_string());
+            }
+        }
+        errors
+    });
+    match super::error::unmet(errors) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
 }
 
 fn print(global: &Global, plan: &Plan, json: bool) -> Result<(), CliError> {

@@ -9,7 +9,7 @@ use super::common::{Choice, Global};
 use super::session::{Session, run_facts};
 use super::{CliError, Exit, signals};
 use crate::engine::{self, Event, History, Limits, Redact, RunRequest, RunSummary, Sink};
-use crate::model::{Name, Redactor};
+use crate::model::{Name, ProviderKind, Redactor, Stage, StageKey, StageKind};
 use crate::report::{self, OutputKind, Paint, TerminalOptions, Verbosity};
 use crate::stages::{Executors, Host, OnError};
 use crate::sys::{Cancel, FileLock, Holder, LockError};
@@ -71,7 +71,11 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
         let _lock = project_lock(&session, &args.targets, sink.as_ref()).await?;
         let host = session.host(facts, args.on_error.into())?;
         recover(&host, sink.as_ref()).await?;
-        lost(&host, sink.as_ref()).await;
+        lost(&session, &stages, &host, sink.as_ref()).await;
+        if let Err(error) = preflight(&session, &stages, &host, &forced).await {
+            host.close().await;
+            return Err(error);
+        }
         let cancel = Cancel::new();
         let teller = Arc::clone(&sink);
         signals::watch(&cancel, move |message| {
@@ -115,7 +119,7 @@ async fn drive(
 fn request(
     session: &Session,
     args: &RunArgs,
-    stages: Vec<crate::model::StageKey>,
+    stages: Vec<StageKey>,
     forced: BTreeSet<Name>,
     host: &Host,
 ) -> RunRequest {
@@ -239,9 +243,45 @@ async fn recover(host: &Host, sink: &dyn Sink) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Tells all that stands in the way on servers before anything runs; asks nothing when nothing is to be done there.
+async fn preflight(
+    session: &Session,
+    stages: &[StageKey],
+    host: &Host,
+    forced: &BTreeSet<Name>,
+) -> Result<(), CliError> {
+    let on_server = |stage: &Stage| match &stage.kind {
+        StageKind::IsoBase(kind) => {
+            let config = session.project.providers.get(&kind.provider);
+            config.is_some_and(|config| config.kind == ProviderKind::Vsphere)
+        }
+        _ => false,
+    };
+    if !session.stages(stages).any(on_server) {
+        return Ok(());
+    }
+    let facts = session.survey(host, stages);
+    let records = host.db.records(&host.store);
+    let plan = crate::plan::make(
+        &session.project,
+        &session.graph,
+        stages,
+        &facts,
+        &records,
+        forced,
+    );
+    // what is wrong with inputs is told stage by stage
+    if plan.is_ok_and(|plan| !plan.has_work()) {
+        return Ok(());
+    }
+    let on_servers = session.stages(stages).filter(|stage| on_server(stage));
+    let errors = crate::stages::preflight(host, on_servers).await;
+    super::error::unmet(errors).map_or(Ok(()), Err)
+}
+
 /// Looks whether the machines on servers are as they were left.
-async fn lost(host: &Host, sink: &dyn Sink) {
-    for unreachable in crate::stages::look_for_lost(host).await {
+async fn lost(session: &Session, stages: &[StageKey], host: &Host, sink: &dyn Sink) {
+    for unreachable in crate::stages::look_for_lost(host, session.stages(stages)).await {
         sink.event(Event::Warning {
             stage: None,
             message: unreachable.to_string(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::common::{Choice, Global};
 use super::{CliError, world::RealWorld};
 use crate::config::{self, Loaded};
-use crate::model::{Late, Name, Project, ProviderKind, StageKey, Text, UnresolvedError};
+use crate::model::{Late, Name, Project, ProviderKind, Stage, StageKey, Text, UnresolvedError};
 use crate::plan::{Facts, Graph};
 use crate::provider::Provider;
 use crate::provider::qemu::{Qemu, Settings};
@@ -194,10 +194,14 @@ impl Session {
         text.resolve(&secret).unwrap_or_default()
     }
 
+    /// The stages with these keys.
+    pub(super) fn stages<'s>(&'s self, keys: &'s [StageKey]) -> impl Iterator<Item = &'s Stage> {
+        keys.iter().filter_map(|key| self.project.stage(key))
+    }
+
     /// Facts for the whole selection, for a plan.
     pub(super) fn survey(&self, host: &Host, keys: &[StageKey]) -> Facts {
-        let stages = keys.iter().filter_map(|key| self.project.stage(key));
-        crate::stages::survey_all(host, stages)
+        crate::stages::survey_all(host, self.stages(keys))
     }
 }
 

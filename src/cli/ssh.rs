@@ -71,7 +71,9 @@ pub(super) fn run(global: &Global, args: SshArgs) -> Result<Exit, CliError> {
             },
             None => Visit::Shell,
         };
-        visit(&host, Arc::new(stage), &artifact, what, tell, cancel).await
+        let result = visit(&host, Arc::new(stage), &artifact, what, tell, cancel).await;
+        host.close().await;
+        result
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ended(result)

@@ -279,9 +279,9 @@ pub trait Provider: Send + Sync {
         Ok(())
     }
 
-    /// Removes a machine, if it is there and forge's own; tells whether it was.
-    async fn remove(&self, machine: &Remote) -> Result<bool, ProviderError> {
-        let _ = machine;
+    /// Removes the machine that this stage has left, if it is there and bears that mark; tells whether it was.
+    async fn remove(&self, machine: &Remote, stage: &str) -> Result<bool, ProviderError> {
+        let _ = (machine, stage);
         Ok(false)
     }
 

@@ -37,7 +37,7 @@ pub use login::login_target;
 pub use machine::Session;
 pub use pack_ova::EPOCH;
 pub use project_key::ensure_key;
-pub use remote::{Unreachable, look_for_lost, reclaim, remove_machines};
+pub use remote::{Unreachable, look_for_lost, preflight, reclaim, remove_machines};
 pub use resolve::RunFacts;
 pub use visit::{Visit, visit};
 

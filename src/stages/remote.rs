@@ -1,11 +1,11 @@
 //! Machines on servers: whether they are still as they were left, their names, their removal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Host;
 use super::failure::failure;
 use crate::engine::{ExecError, Output, StageFailure};
-use crate::model::{Artifact, MachineState, Name, Remote, Stage, StageKey};
+use crate::model::{Artifact, Hardware, MachineState, Name, Remote, Stage, StageKey, StageKind};
 use crate::provider::{Mark, Provider, ProviderError};
 use crate::sys::LeftMachine;
 
@@ -60,10 +60,15 @@ pub async fn reclaim(host: &Host, machines: Vec<LeftMachine>) -> (Vec<String>, V
 
 /// Asks the servers for the machines that records refer to, and notes those that are gone or changed: they count as
 /// missing from then on. One question for each server; none where there are no machines.
-pub async fn look_for_lost(host: &Host) -> Vec<Unreachable> {
+pub async fn look_for_lost<'s>(
+    host: &Host,
+    stages: impl Iterator<Item = &'s Stage>,
+) -> Vec<Unreachable> {
+    let used: BTreeSet<&Name> = stages.filter_map(provider_of).collect();
     let mut unreachable = Vec::new();
     for (name, machines) in recorded(host) {
-        let Some(provider) = host.providers.get(&name) else {
+        let used = used.contains(&name);
+        let Some(provider) = host.providers.get(&name).filter(|_| used) else {
             continue;
         };
         match provider.lost(&machines).await {
@@ -79,6 +84,49 @@ pub async fn look_for_lost(host: &Host) -> Vec<Unreachable> {
         }
     }
     unreachable
+}
+
+/// The provider that a stage names.
+fn provider_of(stage: &Stage) -> Option<&Name> {
+    match &stage.kind {
+        StageKind::IsoBase(kind) => Some(&kind.provider),
+        StageKind::Verify(kind) => Some(&kind.provider),
+        _ => None,
+    }
+}
+
+/// What stands in the way of the machines of these stages, all of it at once: each provider is asked about each hardware
+/// that one of them runs.
+pub async fn preflight<'s>(
+    host: &Host,
+    stages: impl Iterator<Item = &'s Stage>,
+) -> Vec<(Name, ProviderError)> {
+    let mut asked: Vec<(&Name, &Hardware)> = Vec::new();
+    let mut errors: Vec<(Name, ProviderError)> = Vec::new();
+    for stage in stages {
+        let StageKind::IsoBase(kind) = &stage.kind else {
+            continue;
+        };
+        let question = (&kind.provider, &kind.hardware);
+        let Some(provider) = host.providers.get(&kind.provider) else {
+            continue;
+        };
+        let mut found = Vec::new();
+        if !asked.contains(&question) {
+            asked.push(question);
+            found = provider.preflight(&kind.hardware).await;
+        }
+        found.extend(provider.clash(&mark(host, stage)).await);
+        for error in found {
+            let known = errors
+                .iter()
+                .any(|(_, known)| known.to_string() == error.to_string());
+            if !known {
+                errors.push((kind.provider.clone(), error));
+            }
+        }
+    }
+    errors
 }
 
 fn recorded(host: &Host) -> BTreeMap<Name, Vec<Remote>> {
@@ -160,9 +208,11 @@ fn of_server(artifact: &Artifact) -> Option<(&MachineState, &Remote)> {
     Some((state, state.remote.as_ref()?))
 }
 
-/// Removes machines from their servers; returns the names of those that were there, and what went wrong.
+/// Removes the machines that a stage has left on servers, not those that it only hands on; returns the names of those that
+/// were there, and what went wrong.
 pub async fn remove_machines(
     host: &Host,
+    stage: &StageKey,
     machines: &[MachineState],
 ) -> (Vec<String>, Vec<ProviderError>) {
     let (mut removed, mut wrong) = (Vec::new(), Vec::new());
@@ -181,7 +231,7 @@ pub async fn remove_machines(
             )));
             continue;
         };
-        match provider.remove(remote).await {
+        match provider.remove(remote, &stage.to_string()).await {
             Ok(true) => removed.push(remote.name.clone()),
             Ok(false) => {}
             Err(error) => wrong.push(error),

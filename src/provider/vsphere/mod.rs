@@ -230,9 +230,9 @@ impl Provider for Vsphere {
         Ok(())
     }
 
-    async fn remove(&self, machine: &Remote) -> Result<bool, ProviderError> {
+    async fn remove(&self, machine: &Remote, stage: &str) -> Result<bool, ProviderError> {
         let lab = self.shared.session().await?;
-        lab.remove(&machine.uuid).await.map_err(translate)
+        lab.remove(&machine.uuid, stage).await.map_err(translate)
     }
 
     async fn reclaim(&self, name: &str, recorded: &[Remote]) -> Result<(), ProviderError> {

@@ -128,10 +128,10 @@ impl Lab {
         }
     }
 
-    /// Removes a machine if it bears forge's mark.
-    pub(super) async fn remove(&self, uuid: &str) -> Result<bool, VimError> {
+    /// Removes a machine if it bears the mark of this stage.
+    pub(super) async fn remove(&self, uuid: &str, stage: &str) -> Result<bool, VimError> {
         match self.known(uuid).await? {
-            Some((vm, read)) if extra(&read, PROJECT).is_some() => {
+            Some((vm, read)) if extra(&read, STAGE) == Some(stage) => {
                 self.destroy(&vm).await?;
                 Ok(true)
             }

@@ -88,6 +88,9 @@ pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, 
     let compute = compute(client, settings, &datacenter.obj, &mut misfits).await?;
     let datastore = datastore(client, settings, &datacenter.obj, &mut misfits).await?;
     let networks = networks(client, &datacenter.obj).await?;
+    if let Some(name) = settings.network.as_deref() {
+        misfits.extend(network(&networks, name, None).err());
+    }
     let (Some((pool, host)), Some(datastore), true) = (compute, datastore, misfits.is_empty())
     else {
         return Err(PlaceError::Misfits(misfits));
@@ -280,6 +283,28 @@ async fn opaque(client: &Client, network: &Ref) -> Result<Option<NetworkBacking>
         .map(|(id, kind)| NetworkBacking::Opaque { id, kind }))
 }
 
+/// How an adapter is put on the network `name`, or on `instead` where that is not there.
+fn network<'n>(
+    networks: &'n [(Found, NetworkBacking)],
+    name: &str,
+    instead: Option<&str>,
+) -> Result<&'n (Found, NetworkBacking), Misfit> {
+    let named = |name: &str| networks.iter().find(|(found, _)| found.name == name);
+    if let Some(network) = named(name).or_else(|| named(instead?)) {
+        return Ok(network);
+    }
+    let all: Vec<Found> = networks.iter().map(|(found, _)| found.clone()).collect();
+    Err(
+        match pick("network", "network", Some(instead.unwrap_or(name)), &all) {
+            Err(misfit) => misfit,
+            Ok(found) => Misfit {
+                message: format!("the network `{}` cannot be used", found.name),
+                help: "the server does not tell how adapters are put on it".into(),
+            },
+        },
+    )
+}
+
 impl Place {
     /// How an adapter is put on the network `name`; `instead` names the one to take where that is not there.
     pub(super) fn network(
@@ -287,24 +312,7 @@ impl Place {
         name: &str,
         instead: Option<&str>,
     ) -> Result<&(Found, NetworkBacking), Misfit> {
-        let named = |name: &str| self.networks.iter().find(|(found, _)| found.name == name);
-        if let Some(network) = named(name).or_else(|| named(instead?)) {
-            return Ok(network);
-        }
-        let all: Vec<Found> = self
-            .networks
-            .iter()
-            .map(|(found, _)| found.clone())
-            .collect();
-        Err(
-            match pick("network", "network", Some(instead.unwrap_or(name)), &all) {
-                Err(misfit) => misfit,
-                Ok(found) => Misfit {
-                    message: format!("the network `{}` cannot be used", found.name),
-                    help: "the server does not tell how adapters are put on it".into(),
-                },
-            },
-        )
+        network(&self.networks, name, instead)
     }
 
     /// The folder for machines, made if need be.

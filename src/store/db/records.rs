@@ -186,6 +186,23 @@ impl Db {
             .collect()
     }
 
+    /// The machines on servers that this stage's records refer to.
+    #[must_use]
+    pub fn remote_machines_of(&self, stage: &StageKey) -> Vec<MachineState> {
+        let found = self.with(|db| {
+            db.prepare_cached("SELECT artifact FROM records WHERE stage = ?1")?
+                .query_map([key(stage)], |row| {
+                    parse::<Artifact>(&row.get::<_, String>(0)?)
+                })?
+                .collect::<rusqlite::Result<Vec<Artifact>>>()
+        });
+        let artifacts = found.unwrap_or_default().into_iter();
+        let machines = artifacts.filter_map(|artifact| artifact.machine);
+        machines
+            .filter(|machine| machine.remote.is_some())
+            .collect()
+    }
+
     /// All stages with records or checkpoints.
     pub fn recorded_stages(&self) -> Result<Vec<StageKey>, StoreError> {
         self.with(|db| {
