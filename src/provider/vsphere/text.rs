@@ -50,15 +50,24 @@ impl Picture {
         })
     }
 
-    /// The shape in a cell: the pixels that are not of the colour that most of it has.
-    fn shape(&self, cell_width: usize, column: usize, row: usize) -> Shape {
+    /// The shape in a cell: the pixels that are not of the colour that most of it has. A character has two colours; none:
+    /// this cell has more.
+    fn shape(&self, cell_width: usize, column: usize, row: usize) -> Option<Shape> {
         let at = |x: usize, y: usize| {
             let index = (row * ROWS + y) * self.width + column * cell_width + x;
             self.pixels.get(index).copied().unwrap_or_default()
         };
         let first = at(0, 0);
         let others = (0..ROWS).flat_map(|y| (0..8).map(move |x| (x, y)));
-        let differ = others.filter(|(x, y)| at(*x, *y) != first).count();
+        let mut differing = others.filter(|(x, y)| at(*x, *y) != first);
+        let second = differing.next().map(|(x, y)| at(x, y));
+        let mut differ = usize::from(second.is_some());
+        for (x, y) in differing {
+            if Some(at(x, y)) != second {
+                return None;
+            }
+            differ += 1;
+        }
         let ink_is_first = differ > 8 * ROWS / 2;
         let mut shape = [0; ROWS];
         for (y, bits) in shape.iter_mut().enumerate() {
@@ -67,7 +76,7 @@ impl Picture {
                 *bits = (*bits << 1) | u8::from(ink);
             }
         }
-        shape
+        Some(shape)
     }
 }
 
@@ -83,15 +92,15 @@ pub(super) fn read(png: &[u8]) -> Option<String> {
     if !text_mode {
         return None;
     }
-    let mut known: HashMap<Shape, Option<char>> = HashMap::new();
+    let mut known: HashMap<Option<Shape>, Option<char>> = HashMap::new();
     let (mut strange, mut drawn) = (0, 0);
     let mut text = Vec::new();
     for row in 0..lines {
         let mut line = String::new();
         for column in 0..COLUMNS {
             let shape = picture.shape(cell_width, column, row);
-            let character = *known.entry(shape).or_insert_with(|| nearest(&shape));
-            drawn += usize::from(shape != [0; ROWS]);
+            let character = *known.entry(shape).or_insert_with(|| nearest(&shape?));
+            drawn += usize::from(shape != Some([0; ROWS]));
             strange += usize::from(character.is_none());
             line.push(character.unwrap_or(' '));
         }
