@@ -70,7 +70,7 @@ impl Question {
     /// It as the reason why something does not go on.
     pub(super) fn into_error(self, vm: &Ref) -> VimError {
         let choices: Vec<String> = (self.choices.iter())
-            .map(|(key, label)| format!("{key} = {label}"))
+            .map(|(key, label)| format!("{key} = {}", label.rsplit('.').next().unwrap_or(label)))
             .collect();
         let leaf = |name: &str, text: &str| Element {
             name: name.into(),
@@ -89,7 +89,11 @@ impl Question {
         };
         Fault {
             kind: QUESTION.into(),
-            message: format!("`{vm}` asks: {} ({})", self.text, choices.join(", ")),
+            message: format!(
+                "`{vm}` asks: {} ({})",
+                words(&self.text),
+                choices.join(", ")
+            ),
             detail: Element {
                 children: vec![leaf("id", &self.id), leaf("text", &self.text), choice],
                 ..Element::default()
@@ -97,6 +101,15 @@ impl Question {
         }
         .into()
     }
+}
+
+/// A question without its name: `msg.uuid.altered:This machine …`.
+fn words(text: &str) -> String {
+    let words = match text.split_once(':') {
+        Some((name, words)) if name.starts_with("msg.") && !name.contains(' ') => words,
+        _ => text,
+    };
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The kind of the faults that are questions.

@@ -123,6 +123,12 @@ impl VimError {
             Self::Http { status: 401 | 403, .. } => {
                 Some("the account may lack a privilege there, or a proxy stands before the server".into())
             }
+            Self::Http {
+                what,
+                status: 500 | 507,
+            } if what.contains("/folder/") => {
+                Some("the datastore may be full, or the file in use: look at the events of the host".into())
+            }
             Self::Http { status: 502..=504, .. } => {
                 Some("the server, or a proxy before it, is starting or overloaded: try again in a few minutes".into())
             }
@@ -161,12 +167,12 @@ impl Fault {
     }
 
     fn new(kind: String, words: &str, detail: Element) -> Self {
-        let mut message = words.trim().to_owned();
+        let mut message = words.trim().trim_end_matches('.').to_owned();
         if message.is_empty() {
             message.clone_from(&kind);
         }
         for more in (detail.children_named("faultMessage")).filter_map(|m| m.text_of("message")) {
-            add(&mut message, "; ", more.trim());
+            add(&mut message, "; ", more.trim().trim_end_matches('.'));
         }
         for (child, says) in TELLING {
             if let Some(text) = detail.text_of(child).map(str::trim)
@@ -215,7 +221,9 @@ impl Fault {
             "RestrictedVersion" => {
                 "the host's licence makes its API read-only: give it a licence, or go through a vCenter"
             }
-            "DuplicateName" | "AlreadyExists" => "rename or remove what has this name already",
+            "DuplicateName" | "AlreadyExists" | "FileAlreadyExists" => {
+                "rename or remove what has this name already"
+            }
             "InvalidPowerState" => "the machine is not in the power state that this needs",
             "TaskInProgress" => "something else works on this object: wait for its end",
             "FileLocked" => "another machine or task uses the file",

@@ -63,9 +63,7 @@ impl Client {
         let wire = &self.inner.wire;
         let request = http.request(method, url.clone());
         match wire.session.state().cookie {
-            Some(cookie) if url.host_str() == wire.base.host_str() => {
-                request.header(COOKIE, cookie)
-            }
+            Some(cookie) if wire.is_own(url) => request.header(COOKIE, cookie),
             _ => request,
         }
     }

@@ -142,7 +142,9 @@ fn why(error: &reqwest::Error) -> String {
     }
     let text = cause.to_string();
     match text.as_str() {
-        "connection closed before message completed" | "" => "the connection was closed".into(),
+        "connection closed before message completed"
+        | "end of file before message length reached"
+        | "" => "the connection was closed before the end".into(),
         _ => text,
     }
 }

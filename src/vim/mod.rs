@@ -51,3 +51,6 @@ pub use spec::{
 };
 pub use task::Waiting;
 pub use xml::Xml;
+
+#[cfg(test)]
+mod tests;

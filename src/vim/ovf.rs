@@ -131,7 +131,11 @@ impl Client {
                 .maybe_reference("folder", folder)
                 .maybe_reference("host", host);
         };
-        self.lease(pool, "ImportVApp", body, cancel).await
+        let lease = self.lease(pool, "ImportVApp", body, cancel).await?;
+        if let Some(total) = spec.items.iter().map(|item| item.size).sum() {
+            lease.expect(total);
+        }
+        Ok(lease)
     }
 
     fn ovf_manager(&self) -> Result<&Ref, VimError> {

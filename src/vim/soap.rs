@@ -35,7 +35,6 @@ pub(super) fn repeatable(method: &str) -> bool {
         "Query",
         "Fetch",
         "HasPrivilege",
-        "HttpNfcLease",
     ];
     const NAMES: &[&str] = &[
         "AcquireGenericServiceTicket",
@@ -48,6 +47,9 @@ pub(super) fn repeatable(method: &str) -> bool {
         "CurrentTime",
         "DestroyPropertyCollector",
         "DestroyView",
+        "HttpNfcLeaseAbort",
+        "HttpNfcLeaseGetManifest",
+        "HttpNfcLeaseProgress",
         "Login",
         "Logout",
         "MakeDirectory",

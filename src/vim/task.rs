@@ -76,7 +76,15 @@ impl Client {
         if waiting.cancel.is_cancelled() {
             return Err(VimError::Cancelled);
         }
-        let response = self.call(this, method, body).await?;
+        let call = self.call(this, method, body);
+        tokio::pin!(call);
+        // The task is wanted even now: it must be known to be cancelled.
+        let response = tokio::select! {
+            response = &mut call => response,
+            () = waiting.cancel.cancelled() => {
+                timeout(STOPPING, call).await.unwrap_or(Err(VimError::Cancelled))
+            }
+        }?;
         response
             .reference_of("returnval")
             .ok_or_else(|| VimError::Protocol(format!("{method} gives no task")))

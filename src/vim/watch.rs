@@ -202,7 +202,7 @@ impl Drop for Watcher {
 }
 
 /// Sets `info.state` within `info`; whether that was possible.
-fn merge(seen: &mut Properties, name: &str, value: Option<Element>) -> bool {
+pub(super) fn merge(seen: &mut Properties, name: &str, value: Option<Element>) -> bool {
     let within = name
         .match_indices('.')
         .map(|(at, _)| (&name[..at], &name[at + 1..]))

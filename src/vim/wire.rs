@@ -53,6 +53,12 @@ impl Wire {
         })
     }
 
+    /// Whether an address is the server's own, and not that of a host it names.
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        url.host_str() == self.base.host_str()
+            && url.port_or_known_default() == self.base.port_or_known_default()
+    }
+
     /// Sends a request, again and again where that does no harm, and gives the answer with its headers.
     pub(super) async fn exchange(
         &self,

@@ -150,6 +150,11 @@ impl Lease {
             .expect(info.u64_of("totalDiskCapacityInKB").unwrap_or_default() << 10);
     }
 
+    /// Sets how many bytes there will be.
+    pub(super) fn expect(&self, total: u64) {
+        self.pulse.expect(total);
+    }
+
     /// What can be transferred.
     #[must_use]
     pub fn files(&self) -> &[LeaseFile] {

@@ -113,7 +113,7 @@ impl Lease {
                 });
             moved.map_err(bad)?;
         }
-        let foreign = url.host_str() != wire.base.host_str();
+        let foreign = !wire.is_own(&url);
         match &file.thumbprint {
             Some(thumbprint) if foreign && self.client.inner.endpoint.trust != Trust::Insecure => {
                 Ok((
@@ -128,9 +128,7 @@ impl Lease {
     /// Says what a host is that cannot be reached.
     fn explain(&self, url: &Url, error: VimError) -> VimError {
         match error {
-            VimError::Unreachable { server, why }
-                if url.host_str() != self.client.inner.wire.base.host_str() =>
-            {
+            VimError::Unreachable { server, why } if !self.client.inner.wire.is_own(url) => {
                 VimError::Unreachable {
                     why: format!(
                         "{why}; disks go straight to and from this ESXi host: its name must resolve here, and its port {} \

@@ -3,6 +3,7 @@
 mod clone;
 mod config;
 mod device;
+mod hardware;
 
 pub use clone::{CloneSpec, CustomizationLinux, DiskMove, NicAddress, RelocateSpec};
 pub use config::{BootDevice, ConfigSpec, ToolsSpec};
