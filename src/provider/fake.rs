@@ -232,6 +232,7 @@ mod tests {
             name: "test".into(),
             mark: Mark::default(),
             from: None,
+            resume: false,
             ovf: None,
             hardware: Hardware {
                 cpus: 1,

@@ -120,6 +120,8 @@ pub struct LaunchSpec {
     pub mark: Mark,
     /// The machine on the provider's server that this one is a clone of; it has its disks then.
     pub from: Option<Remote>,
+    /// That machine itself goes on from there, where it stood at a [`Checkpoint`].
+    pub resume: bool,
     /// The descriptor of the appliance that the disks belong to, beside its files; for providers that import appliances.
     pub ovf: Option<PathBuf>,
     /// The hardware.
@@ -184,8 +186,8 @@ pub struct DiskFile {
 pub struct Checkpoint {
     /// Its disks and firmware variables.
     pub at_rest: AtRest,
-    /// Its memory and devices, a file in the machine's work directory.
-    pub memory: PathBuf,
+    /// Its memory and devices, a file in the machine's work directory; none: they are kept where the machine lives.
+    pub memory: Option<PathBuf>,
 }
 
 /// What is left of a machine that has been turned off.
@@ -306,6 +308,17 @@ pub trait Provider: Send + Sync {
 
     /// Waits for what is still being cleaned up, and says good-bye.
     async fn close(&self) {}
+
+    /// Whether an installed machine can be kept as it runs: install media can be taken out of it.
+    fn keeps_installed(&self) -> bool {
+        true
+    }
+
+    /// Lets a checkpoint's state on the server go; it is replaced by another one.
+    async fn discard(&self, checkpoint: &Remote) -> Result<(), ProviderError> {
+        let _ = checkpoint;
+        Ok(())
+    }
 
     /// A line for people about how machines run here: `qemu 7.2.22, tcg (kvm: /dev/kvm opens but the probe guest hangs)`.
     async fn describe(&self) -> String;

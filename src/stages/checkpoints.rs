@@ -58,7 +58,7 @@ impl<'a> Keeper<'a> {
     }
 
     /// The checkpoint after the most steps that are still the same; else that of the machine `below` these steps.
-    pub(super) fn newest(&self, below: &MachineState) -> Option<StepCheckpoint> {
+    pub(super) async fn newest(&self, below: &MachineState) -> Option<StepCheckpoint> {
         let identity = self.identity.as_ref()?;
         if self.context.from_scratch {
             return None;
@@ -71,7 +71,7 @@ impl<'a> Keeper<'a> {
             if checkpoint.identity != *identity {
                 // what was installed may well be given other hardware
                 others = others.or((checkpoint.step > 0).then_some(checkpoint.identity));
-            } else if checkpoint.digests().all(whole) {
+            } else if checkpoint.digests().all(whole) && self.is_there(&checkpoint).await {
                 return Some(checkpoint);
             }
         }
@@ -82,6 +82,18 @@ impl<'a> Keeper<'a> {
             ));
         }
         None
+    }
+
+    /// Whether a checkpoint that is kept on a server is still there; one of this host is in the store.
+    async fn is_there(&self, checkpoint: &StepCheckpoint) -> bool {
+        let Some(remote) = &checkpoint.machine.remote else {
+            return true;
+        };
+        let Ok(provider) = self.host.provider(&checkpoint.machine.provider) else {
+            return false;
+        };
+        let lost = provider.lost(std::slice::from_ref(remote)).await;
+        lost.is_ok_and(|lost| lost.is_empty())
     }
 
     /// The checkpoint could not be gone on from.
@@ -173,6 +185,7 @@ async fn take(
 
 fn record(host: &Host, context: &StageContext, checkpoint: &StepCheckpoint) {
     match host.db.put_checkpoint(&context.stage.key, checkpoint) {
+        Ok(Some(old)) if old.machine.remote.is_some() => super::remote::discard(host, context, old),
         Ok(Some(old)) if old.memory != checkpoint.memory => host.store.discard_memory(&old),
         Ok(_) => {}
         Err(error) => context.output.warn(format!("no checkpoint: {error}")),
@@ -194,7 +207,8 @@ pub(super) async fn keep_installed(
 ) -> Result<(Option<MachineState>, Option<StepCheckpoint>), ExecError> {
     let provider = host.provider(kind.provider.as_str())?;
     let plain = |command| regex::Regex::new(TURNS_OFF).is_ok_and(|off| off.is_match(command));
-    if kind.checkpoint == Checkpointing::Never || !shutdown.is_none_or(plain) {
+    let never = kind.checkpoint == Checkpointing::Never || !provider.keeps_installed();
+    if never || !shutdown.is_none_or(plain) {
         return Ok((None, None));
     }
     let Some(identity) = provider.checkpoint_identity(&kind.hardware).await else {

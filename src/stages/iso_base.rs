@@ -109,6 +109,7 @@ async fn power_on(
         ssh_port: kind.ssh.port,
         memory: None,
         from: None,
+        resume: false,
         ovf: None,
     };
     Ok((Session::launch(host, context, start).await?, media))

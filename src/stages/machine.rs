@@ -55,9 +55,10 @@ impl Session {
         start: Start<'_>,
     ) -> Result<Self, ExecError> {
         let output = &context.output;
-        output.step(match start.memory {
-            Some(_) => "resuming the machine",
-            None => "starting the machine",
+        let resumes = start.memory.is_some() || start.resume;
+        output.step(match resumes {
+            true => "resuming the machine",
+            false => "starting the machine",
         });
         if let Some(error) = start
             .provider
@@ -290,7 +291,7 @@ impl Session {
         &mut self,
         host: &Host,
         below: &MachineState,
-    ) -> Result<(MachineState, Result<model::Digest, String>), ExecError> {
+    ) -> Result<(MachineState, Result<Option<model::Digest>, String>), ExecError> {
         let work = self.staging.path().to_owned();
         let memory = self.memory;
         if crate::sys::fs::free_space(&work).is_ok_and(|free| free < memory.bytes()) {
@@ -312,9 +313,12 @@ impl Session {
             remote: parts.remote,
             ..below.clone()
         };
-        let memory = host.store.put_file(&taken.memory, Put::Move);
-        let memory = memory.map(|file| file.digest).map_err(|error| {
-            let _ = crate::sys::fs::remove(&taken.memory);
+        let Some(file) = &taken.memory else {
+            return Ok((state, Ok(None)));
+        };
+        let memory = host.store.put_file(file, Put::Move);
+        let memory = memory.map(|file| Some(file.digest)).map_err(|error| {
+            let _ = crate::sys::fs::remove(file);
             error.to_string()
         });
         Ok((state, memory))

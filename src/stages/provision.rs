@@ -129,7 +129,7 @@ async fn resumed(
     below: &MachineState,
     keeper: &mut Keeper<'_>,
 ) -> Result<Option<Begun>, ExecError> {
-    let Some(checkpoint) = keeper.newest(below) else {
+    let Some(checkpoint) = keeper.newest(below).await else {
         return Ok(None);
     };
     match resume(host, context, kind, &checkpoint).await {
@@ -158,7 +158,10 @@ async fn resume(
 ) -> Result<Begun, ExecError> {
     let state = checkpoint.machine.clone();
     let mut start = Start::over(host, &state, &kind.hardware, &kind.ssh)?;
-    start.memory = Some((host.store.path(&checkpoint.memory), checkpoint.drives));
+    match &checkpoint.memory {
+        Some(memory) => start.memory = Some((host.store.path(memory), checkpoint.drives)),
+        None => start.resume = true,
+    }
     let mut session = Session::launch(host, context, start).await?;
     let timeout = kind.ssh.timeout.min(RESUMED);
     let guest = login(&mut session, host, context, &kind.ssh, timeout).await?;

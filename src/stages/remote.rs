@@ -1,12 +1,14 @@
 //! Machines on servers: whether they are still as they were left, their names, their removal.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::Host;
 use super::failure::failure;
-use crate::engine::{ExecError, Output, StageFailure};
+use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::model::{Artifact, Hardware, MachineState, Name, Remote, Stage, StageKey, StageKind};
 use crate::provider::{Mark, Provider, ProviderError};
+use crate::store::StepCheckpoint;
 use crate::sys::LeftMachine;
 
 /// A provider whose machines could not be looked at.
@@ -190,6 +192,12 @@ pub(super) async fn publish_failed(
     let (Some(remote), Ok(provider)) = (&state.remote, host.provider(&state.provider)) else {
         return;
     };
+    // one that went on from a checkpoint is the stage's own machine, at another snapshot
+    let recorded = host.db.remote_machines().into_iter();
+    let mut recorded = recorded.filter_map(|state| state.remote);
+    if recorded.any(|known| known.uuid == remote.uuid) {
+        return;
+    }
     let mark = Mark {
         project: host.project.clone(),
         stage: stage.to_string(),
@@ -201,6 +209,20 @@ pub(super) async fn publish_failed(
             "the failed machine has no name of its own: {error}"
         ));
     }
+}
+
+/// Lets the state of a replaced checkpoint go; that it stays costs space, and nothing else.
+pub(super) fn discard(host: &Host, context: &StageContext, old: StepCheckpoint) {
+    let (Some(remote), Ok(provider)) = (old.machine.remote, host.provider(&old.machine.provider))
+    else {
+        return;
+    };
+    let (provider, output) = (Arc::clone(provider), context.output.clone());
+    tokio::spawn(async move {
+        if let Err(error) = provider.discard(&remote).await {
+            output.note(&format!("an old checkpoint stays: {error}"));
+        }
+    });
 }
 
 fn of_server(artifact: &Artifact) -> Option<(&MachineState, &Remote)> {

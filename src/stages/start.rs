@@ -22,6 +22,8 @@ pub(crate) struct Start<'a> {
     pub memory: Option<(PathBuf, Drives)>,
     /// The machine on a server that this one is a clone of.
     pub from: Option<Remote>,
+    /// That machine goes on itself, from a checkpoint.
+    pub resume: bool,
     /// An appliance's descriptor, beside its files.
     pub ovf: Option<PathBuf>,
 }
@@ -60,6 +62,7 @@ impl<'a> Start<'a> {
             ssh_port: ssh.port,
             memory: None,
             from: state.remote.clone(),
+            resume: false,
             ovf: None,
         })
     }
@@ -89,6 +92,7 @@ impl<'a> Start<'a> {
             name,
             mark,
             from: self.from,
+            resume: self.resume,
             ovf: self.ovf,
             hardware: self.hardware,
             disks: self.disks,

@@ -147,6 +147,7 @@ fn start<'h>(
         ssh_port: kind.ssh.port,
         memory: None,
         from: None,
+        resume: false,
         ovf: Some(ovf),
     })
 }

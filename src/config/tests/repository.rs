@@ -125,7 +125,10 @@ fn its_base_images_have_their_media_and_keys() {
     );
     // the classic hardware
     let classic = base("centos7").hardware.clone();
-    assert_eq!((classic.cpus, classic.memory.to_string()), (2, "4GiB".to_owned()));
+    assert_eq!(
+        (classic.cpus, classic.memory.to_string()),
+        (2, "4GiB".to_owned())
+    );
     assert_eq!(classic.disks[0].size.to_string(), "64GiB");
     assert_eq!(classic.hardware_version, 14);
     let needs: Vec<String> = stage(&loaded, "iso-base[os=mini]")

@@ -111,6 +111,7 @@ async fn probe(
         nvram: None,
         mark: Mark::default(),
         from: None,
+        resume: false,
         ovf: None,
         cds: Vec::new(),
         floppy: None,

@@ -91,7 +91,7 @@ pub(super) async fn checkpoint(machine: &mut QemuMachine) -> Result<Checkpoint, 
             nvram,
             remote: None,
         },
-        memory,
+        memory: Some(memory),
     })
 }
 

@@ -57,6 +57,7 @@ impl Bench {
             nvram: None,
             mark: Mark::default(),
             from: None,
+            resume: false,
             ovf: None,
             cds: Vec::new(),
             floppy: None,
@@ -366,7 +367,9 @@ async fn vm_a_machine_goes_on_from_a_checkpoint_with_every_device() {
         let second = machine.checkpoint().await.unwrap();
         assert_ne!(kept.memory, second.memory);
         assert_eq!(machine.finish().await.unwrap().disks[0].layers.len(), 1);
-        let size = std::fs::metadata(&kept.memory).unwrap().len();
+        let size = std::fs::metadata(kept.memory.as_ref().unwrap())
+            .unwrap()
+            .len();
         assert!(
             size < 32 << 20,
             "{size} bytes of 256 MiB, most of them zeros"
@@ -376,7 +379,7 @@ async fn vm_a_machine_goes_on_from_a_checkpoint_with_every_device() {
         std::fs::create_dir(&kept_dir).unwrap();
         let (disk, memory) = (kept_dir.join("disk"), kept_dir.join("memory"));
         std::fs::rename(&kept.at_rest.disks[0].layers[0], &disk).unwrap();
-        std::fs::rename(&kept.memory, &memory).unwrap();
+        std::fs::rename(kept.memory.as_ref().unwrap(), &memory).unwrap();
         std::fs::remove_dir_all(bench.dir.path().join("work")).unwrap();
         let mut spec = bench.spec(hardware);
         spec.disks = vec![DiskSource::Over {

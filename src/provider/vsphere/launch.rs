@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub(super) vm: Option<Ref>,
     files: Vec<DatastorePath>,
     guard: Option<Guard>,
+    /// The machine stood there before and stays: it is only turned off.
+    lent: bool,
 }
 
 impl Draft {
@@ -28,7 +30,9 @@ impl Draft {
         for file in std::mem::take(&mut self.files) {
             media::remove(&self.lab, &file).await;
         }
-        if let (Some(vm), Some(guard)) = (self.vm.take(), self.guard.take()) {
+        if self.lent {
+            self.vm = None;
+        } else if let (Some(vm), Some(guard)) = (self.vm.take(), self.guard.take()) {
             let finished = self.shared.finished.lock();
             let mut finished = finished.unwrap_or_else(std::sync::PoisonError::into_inner);
             finished.insert(uuid.to_owned(), (vm, guard));
@@ -43,9 +47,10 @@ impl Drop for Draft {
         if vm.is_none() && files.is_empty() {
             return;
         }
-        let lab = Arc::clone(&self.lab);
+        let (lab, lent) = (Arc::clone(&self.lab), self.lent);
         self.shared.clean_up(async move {
             let gone = match &vm {
+                Some(vm) if lent => lab.client.power_off(vm, &quietly(&Cancel::new())).await,
                 Some(vm) => lab.destroy(vm).await,
                 None => Ok(()),
             };
@@ -77,7 +82,10 @@ pub(super) async fn launch(
     journal: &Journal,
     cancel: Cancel,
 ) -> Result<VsphereMachine, ProviderError> {
-    let name = temporary_name(&spec.mark.name, &lab.stamp());
+    let name = match spec.resume {
+        true => spec.mark.name.clone(),
+        false => temporary_name(&spec.mark.name, &lab.stamp()),
+    };
     let entry = Entry {
         what: format!("machine `{name}` of {}", spec.mark.stage),
         paths: Vec::new(),
@@ -96,7 +104,12 @@ pub(super) async fn launch(
         vm: None,
         files: Vec::new(),
         guard: Some(guard),
+        lent: spec.resume,
     };
+    if let (true, Some(from)) = (spec.resume, &spec.from) {
+        let vm = resume(&lab, from, &mut draft, &cancel).await?;
+        return Ok(VsphereMachine::new(shared, lab, vm, draft, spec, cancel));
+    }
     let making = make(shared, &lab, &name, &spec, &mut draft, &cancel);
     let vm = making.await?;
     draft.vm = Some(vm.clone());
@@ -139,6 +152,33 @@ async fn make(
     let waiting = quietly(cancel);
     let made = lab.client.create_vm(&folder, &config, pool, host, &waiting);
     made.await.map_err(translate)
+}
+
+/// Takes a machine back to where it stood at a snapshot with memory; it runs on from there.
+async fn resume(
+    lab: &Lab,
+    from: &Remote,
+    draft: &mut Draft,
+    cancel: &Cancel,
+) -> Result<Ref, ProviderError> {
+    let known = lab.known(&from.uuid).await.map_err(translate)?;
+    let Some((vm, _)) = known else {
+        let message = format!("the machine `{}` is gone", from.name);
+        return Err(ProviderError::Failed(message));
+    };
+    draft.vm = Some(vm.clone());
+    let snapshot = Ref::new("VirtualMachineSnapshot", &from.snapshot);
+    let waiting = quietly(cancel);
+    lab.client
+        .revert(&snapshot, &waiting)
+        .await
+        .map_err(translate)?;
+    // a snapshot without memory leaves it off
+    lab.client
+        .power_on(&vm, &waiting)
+        .await
+        .map_err(translate)?;
+    Ok(vm)
 }
 
 /// A clone of a machine's snapshot: linked, unless one of its disks grows.
@@ -197,9 +237,13 @@ pub(super) async fn reclaim(
             .await
             .map_err(translate)?;
         let uuid = read.text("config.instanceUuid").unwrap_or_default();
-        if !recorded.iter().any(|remote| remote.uuid == uuid) {
-            lab.destroy(&vm).await.map_err(translate)?;
-        }
+        let cancel = Cancel::new();
+        let gone = match recorded.iter().any(|remote| remote.uuid == uuid) {
+            // it was going on from a checkpoint
+            true => lab.client.power_off(&vm, &quietly(&cancel)).await,
+            false => lab.destroy(&vm).await,
+        };
+        gone.map_err(translate)?;
     }
     for file in media::own(&shared.settings, &lab.place, name) {
         media::remove(lab, &file).await;

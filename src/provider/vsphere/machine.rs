@@ -14,7 +14,9 @@ use super::keys::{self, Part};
 use super::launch::Draft;
 use super::{Lab, Shared, hardware, quietly, text, translate};
 use crate::model::{self, Keys, Remote};
-use crate::provider::{Address, AtRest, LaunchSpec, Machine, Mark, ProviderError, Screen, Typing};
+use crate::provider::{
+    Address, AtRest, Checkpoint, LaunchSpec, Machine, Mark, ProviderError, Screen, Typing,
+};
 use crate::sys::Cancel;
 use crate::vim::{KeyEvent, Ref, VimError};
 
@@ -125,6 +127,12 @@ impl VsphereMachine {
         let about = format!("forge: {} {}", self.mark.stage, self.mark.fingerprint);
         let made = client.create_snapshot(&self.vm, "forge", &about, false, false, &waiting);
         let snapshot = made.await?;
+        self.remote(snapshot).await
+    }
+
+    /// The machine at a snapshot.
+    async fn remote(&self, snapshot: Ref) -> Result<Remote, VimError> {
+        let client = &self.lab.client;
         let read = client.read(&self.vm, &["config.instanceUuid"]).await?;
         let uuid = read.text("config.instanceUuid").map(str::to_owned);
         Ok(Remote {
@@ -277,6 +285,22 @@ impl Machine for VsphereMachine {
             },
             _ => std::future::pending().await,
         }
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, ProviderError> {
+        let client = &self.lab.client;
+        let about = format!("forge: {} between its steps", self.mark.stage);
+        let waiting = quietly(&self.cancel);
+        let taken = client.create_snapshot(&self.vm, "forge step", &about, true, false, &waiting);
+        let snapshot = taken.await.map_err(translate)?;
+        let remote = self.remote(snapshot).await.map_err(translate)?;
+        Ok(Checkpoint {
+            at_rest: AtRest {
+                remote: Some(remote),
+                ..AtRest::default()
+            },
+            memory: None,
+        })
     }
 
     async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {

@@ -197,6 +197,32 @@ impl Provider for Vsphere {
         Ok(Box::new(machine))
     }
 
+    async fn checkpoint_identity(&self, _hardware: &Hardware) -> Option<String> {
+        let lab = self.shared.session().await.ok()?;
+        let about = lab.client.about();
+        // a snapshot with memory goes on on the server that took it
+        let server = about.instance_uuid.as_deref();
+        Some(format!("vsphere {}", server.unwrap_or(lab.client.server())))
+    }
+
+    fn keeps_installed(&self) -> bool {
+        false
+    }
+
+    async fn discard(&self, checkpoint: &Remote) -> Result<(), ProviderError> {
+        let lab = self.shared.session().await?;
+        let snapshot = Ref::new("VirtualMachineSnapshot", &checkpoint.snapshot);
+        let cancel = Cancel::new();
+        match lab
+            .client
+            .remove_snapshot(&snapshot, false, &quietly(&cancel))
+            .await
+        {
+            Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
+            other => other.map_err(translate),
+        }
+    }
+
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
         let lab = self.shared.session().await?;
         let file = media::iso(&self.shared.settings, &lab.place, digest);

@@ -21,8 +21,9 @@ pub struct StepCheckpoint {
     pub identity: String,
     /// The disks and firmware variables.
     pub machine: MachineState,
-    /// The memory, a file in the store.
-    pub memory: Digest,
+    /// The memory, a file in the store; none: the server that the machine lives on keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Digest>,
     /// The drives for install media that the machine still has.
     #[serde(default)]
     pub drives: Drives,
@@ -31,7 +32,7 @@ pub struct StepCheckpoint {
 impl StepCheckpoint {
     /// Every digest in the store that it needs.
     pub fn digests(&self) -> impl Iterator<Item = Digest> + '_ {
-        self.machine.digests().chain([self.memory])
+        self.machine.digests().chain(self.memory)
     }
 }
 
@@ -146,6 +147,8 @@ impl Store {
     /// Removes the memory of a checkpoint that has been replaced; nothing else leads to it. Who is just reading it reads
     /// on.
     pub fn discard_memory(&self, checkpoint: &StepCheckpoint) {
-        let _ = crate::sys::fs::remove(&self.path(&checkpoint.memory));
+        if let Some(memory) = &checkpoint.memory {
+            let _ = crate::sys::fs::remove(&self.path(memory));
+        }
     }
 }

@@ -20,7 +20,7 @@ fn checkpoint(step: usize, name: &str) -> StepCheckpoint {
             }],
             nvram: None,
         },
-        memory: of("memory"),
+        memory: Some(of("memory")),
         drives: Drives::default(),
     }
 }
@@ -54,9 +54,10 @@ fn a_replaced_memory_is_discarded() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let mut old = checkpoint(1, "x");
-    old.memory = store.put_bytes(b"memory").unwrap().digest;
+    let memory = store.put_bytes(b"memory").unwrap().digest;
+    old.memory = Some(memory);
     store.discard_memory(&old);
-    assert!(!store.contains(&old.memory));
+    assert!(!store.contains(&memory));
 }
 
 #[test]
