@@ -68,7 +68,11 @@ pub(super) async fn settle(
         Decision::Stale(reasons) => reasons,
     };
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    attempts(&shared, &stage, upstream, Arc::new(ingredients), reasons).await
+    let settled = attempts(&shared, &stage, upstream, Arc::new(ingredients), reasons).await;
+    if let Settled::Ran(artifact, _) = &settled {
+        publish(&shared, &stage, artifact).await;
+    }
+    settled
 }
 
 fn fail_early(message: String) -> Settled {
@@ -126,10 +130,7 @@ async fn attempts(
             Ok(artifact) => {
                 let times = (started_at, elapsed);
                 match commit(shared, stage, &ingredients, artifact, times, &log) {
-                    Ok(artifact) => {
-                        publish(shared, stage, &artifact).await;
-                        return Settled::Ran(artifact, elapsed);
-                    }
+                    Ok(artifact) => return Settled::Ran(artifact, elapsed),
                     Err(failure) => failure,
                 }
             }

@@ -12,7 +12,7 @@ use super::{Lab, hardware, misfit, quietly, translate};
 use crate::model::{Digest, Remote, Size};
 use crate::provider::{Exported, LaunchSpec, ProviderError, Work};
 use crate::sys::Cancel;
-use crate::vim::{ImportParams, Lease, LeaseFile, ManifestEntry, Ref, VimError};
+use crate::vim::{ImportParams, ImportSpec, Lease, LeaseFile, ManifestEntry, Ref, VimError};
 
 /// Writes the disks of a machine's snapshot, all at once.
 pub(super) async fn export(
@@ -189,21 +189,7 @@ pub(super) async fn import(
             "the import has made no machine".into(),
         ));
     };
-    let dir = ovf.parent().unwrap_or(Path::new(""));
-    let sent = async {
-        for item in &import.items {
-            let file = lease
-                .files()
-                .iter()
-                .find(|file| file.import_key == item.device_id);
-            if let Some(file) = file {
-                let path = dir.join(&item.path);
-                lease.upload(file, &path, &|_, _| {}, cancel).await?;
-            }
-        }
-        Ok::<(), VimError>(())
-    };
-    if let Err(error) = sent.await {
+    if let Err(error) = send(&lease, &import, ovf, cancel).await {
         lease.abort(&error.to_string()).await;
         return Err(translate(error));
     }
@@ -216,4 +202,21 @@ pub(super) async fn import(
         return Err(translate(error));
     }
     Ok(vm)
+}
+
+/// Uploads the files that an import asks for.
+async fn send(
+    lease: &Lease,
+    import: &ImportSpec,
+    ovf: &Path,
+    cancel: &Cancel,
+) -> Result<(), VimError> {
+    for item in &import.items {
+        let mut files = lease.files().iter();
+        if let Some(file) = files.find(|file| file.import_key == item.device_id) {
+            let path = ovf.with_file_name(&item.path);
+            lease.upload(file, &path, &|_, _| {}, cancel).await?;
+        }
+    }
+    Ok(())
 }
