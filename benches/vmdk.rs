@@ -66,6 +66,7 @@ fn pack_ova(vmdk: &str, to: &str) {
             nics: Vec::new(),
             guest_id: None,
             hardware_version: 15,
+            vsphere: None,
         },
         disks: vec![DiskFile {
             href: "disk.vmdk".into(),

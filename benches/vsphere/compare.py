@@ -242,12 +242,19 @@ def make_files(directory):
     (directory / "big.bin").write_bytes(source.randbytes(50 << 20))
 
 
+def sha256(file):
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
 def check(tool, ova):
     """What was built is an appliance: a descriptor, then files whose digests are those of the manifest, the 50 MB among it."""
     path = tool.directory / "project" / ova
     try:
         with tarfile.open(path) as archive:
-            digests = {file.name: hashlib.file_digest(archive.extractfile(file), "sha256").hexdigest() for file in archive}
+            digests = {file.name: sha256(archive.extractfile(file)) for file in archive}
             names = list(digests)
             (manifest,) = (name for name in names if name.endswith(".mf"))
             listed = re.findall(r"^SHA256 ?\((.+)\) ?= ?([0-9a-f]{64})$", archive.extractfile(manifest).read().decode(), re.M)
@@ -320,10 +327,11 @@ def main(rounds, results, forge, double, iso):
         for path, name in [(forge, "forge"), (double, "vcenter-double"), (iso, "mini.iso")]:
             shutil.copy(path, work / name)
         make_files(work / "files")
+        with open(work / "mini.iso", "rb") as file:
+            checksum = f"sha256:{sha256(file)}"
         bench = Bench(
             results=pathlib.Path(results), forge=work / "forge", double=work / "vcenter-double", work=work, keep=keep,
-            checksum="sha256:" + hashlib.sha256((work / "mini.iso").read_bytes()).hexdigest(),
-            boot_wait=os.environ.get("BOOT_WAIT", "15s"), guest_net=os.environ.get("GUEST_NET", "127.77"),
+            checksum=checksum, boot_wait=os.environ.get("BOOT_WAIT", "15s"), guest_net=os.environ.get("GUEST_NET", "127.77"),
         )
         versions = [output_of("qemu-system-x86_64", "--version"), output_of(bench.forge, "--version"), output_of("packer", "version")]
         print(f"{platform.machine()}, {os.cpu_count()} CPUs, " + ", ".join(versions))

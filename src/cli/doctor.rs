@@ -170,6 +170,7 @@ fn hardware(firmware: Firmware) -> Hardware {
         }],
         guest_id: None,
         hardware_version: 15,
+        vsphere: None,
     }
 }
 

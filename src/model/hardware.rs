@@ -1,5 +1,6 @@
 //! A machine's hardware in provider-neutral words.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,46 @@ pub struct Hardware {
     pub guest_id: Option<String>,
     /// The virtual hardware version (`vmx-NN`) that the OVF names.
     pub hardware_version: u32,
+    /// What only vSphere knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vsphere: Option<Box<VsphereHardware>>,
+}
+
+/// What only vSphere knows of a machine; other providers leave it out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VsphereHardware {
+    /// CPUs can be added while it runs.
+    pub cpu_hot_add: bool,
+    /// Memory can be added while it runs.
+    pub memory_hot_add: bool,
+    /// Of the processors, in MHz.
+    pub cpu_reservation: Option<u32>,
+    /// Of the memory.
+    pub memory_reservation: Option<Size>,
+    /// The guest can run machines itself.
+    pub nested: bool,
+    /// A virtual TPM; vCenter needs a key provider for it.
+    pub tpm: bool,
+    /// How the disks take their space.
+    pub provisioning: Provisioning,
+    /// A note for people.
+    pub notes: Option<String>,
+    /// Entries of `config.extraConfig`: `disk.EnableUUID`.
+    pub extra_config: BTreeMap<String, String>,
+}
+
+/// How disks take their space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provisioning {
+    /// When it is written.
+    #[default]
+    Thin,
+    /// All at once, cleared when it is written.
+    Thick,
+    /// All at once, cleared at once.
+    Eager,
 }
 
 /// What boots a machine.
@@ -115,6 +156,7 @@ macro_rules! words {
     };
 }
 
+words!(Provisioning, "provisioning", Thin => "thin", Thick => "thick", Eager => "eager");
 words!(Firmware, "firmware", Bios => "bios", Efi => "efi", EfiSecure => "efi-secure");
 words!(
     Controller, "disk controller",

@@ -20,7 +20,9 @@ mod text;
 pub use artifact::{Artifact, DiskState, Drives, MachineState, Remote, StoredFile};
 pub use check::{Check, CheckSet, Comparison, Matcher, Pattern, PatternKind, Resource};
 pub use digest::{Algorithm, Checksum, Digest, DigestError};
-pub use hardware::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter};
+pub use hardware::{
+    Controller, Disk, Firmware, Hardware, Nic, NicAdapter, Provisioning, VsphereHardware,
+};
 pub use keys::{Key, KeyAction, KeyError, Keys, Layout};
 pub use name::{Name, NameError, StageKey};
 pub use project::{Axis, Project, ProviderConfig, ProviderKind, Resources};

@@ -105,6 +105,7 @@ pub(crate) fn hardware() -> Hardware {
         }],
         guest_id: Some("debian12_64Guest".into()),
         hardware_version: 13,
+        vsphere: None,
     }
 }
 

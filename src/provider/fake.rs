@@ -243,6 +243,7 @@ mod tests {
                 nics: Vec::new(),
                 guest_id: None,
                 hardware_version: 13,
+                vsphere: None,
             },
             disks: vec![DiskSource::New(Size::from_mib(1))],
             nvram: None,

@@ -228,12 +228,20 @@ async fn install_medium(
             place: None,
         });
     }
-    context.output.step("fetching the iso");
     let urls: Vec<String> = iso
         .urls
         .iter()
         .map(|url| resolver.text(url))
         .collect::<Result<_, _>>()?;
+    // a datastore's file, in vSphere's words: `[datastore1] iso/debian.iso`
+    if let Some(place) = urls.iter().find(|url| url.starts_with('[')) {
+        return Ok(Medium {
+            path: None,
+            digest: None,
+            place: Some(place.clone()),
+        });
+    }
+    context.output.step("fetching the iso");
     let (progress, notice) = (context.output.clone(), context.output.clone());
     let request = FetchRequest {
         urls,

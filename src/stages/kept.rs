@@ -87,6 +87,7 @@ mod tests {
             nics: vec![],
             guest_id: None,
             hardware_version: 15,
+            vsphere: None,
         };
         let layer = Digest::of(b"layer");
         let disks = vec![DiskState {

@@ -3,7 +3,7 @@
 use super::key;
 use crate::config::shape::Keys;
 use crate::config::shape::Shape::{self, Bool, Duration, Int, List, Size, Text, Word};
-use crate::model::{Controller, Firmware, NicAdapter};
+use crate::model::{Controller, Firmware, NicAdapter, Provisioning};
 
 /// Hardware.
 pub(in crate::config) static MACHINE: Keys = Keys {
@@ -36,6 +36,42 @@ pub(in crate::config) static MACHINE: Keys = Keys {
             "hardware_version",
             Int(4, 99),
             "The virtual hardware version that the OVF names: 13 is `vmx-13`.",
+        ),
+        key(
+            "vsphere",
+            Shape::Keys(&VSPHERE),
+            "What only vSphere knows; other providers leave it out.",
+        ),
+    ]],
+};
+
+static VSPHERE: Keys = Keys {
+    what: "`vsphere`",
+    groups: &[&[
+        key("cpu_hot_add", Bool, "CPUs can be added while it runs."),
+        key("memory_hot_add", Bool, "Memory can be added while it runs."),
+        key(
+            "cpu_reservation",
+            Int(0, 1_000_000),
+            "Of the processors, in MHz.",
+        ),
+        key("memory_reservation", Size, "Of the memory."),
+        key("nested", Bool, "The guest can run machines itself."),
+        key(
+            "tpm",
+            Bool,
+            "A virtual TPM; vCenter needs a key provider for it.",
+        ),
+        key(
+            "provisioning",
+            Word(Provisioning::WORDS),
+            "How the disks take their space.",
+        ),
+        key("notes", Text, "A note for people."),
+        key(
+            "extra_config",
+            Shape::Map(&Text),
+            "Entries of the machine's extra configuration: `disk.EnableUUID`.",
         ),
     ]],
 };

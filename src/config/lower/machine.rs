@@ -4,7 +4,7 @@ use crate::config::tree::{Node, Table};
 use crate::diag::Diagnostic;
 use crate::model::{
     Checkpointing, Clone, Controller, Disk, Duration, Firmware, Hardware, IsoBase, Login, Name,
-    Nic, NicAdapter, Size, Ssh, Text,
+    Nic, NicAdapter, Provisioning, Size, Ssh, Text, VsphereHardware,
 };
 
 use super::media;
@@ -23,6 +23,7 @@ fn plain() -> Hardware {
         guest_id: None,
         // ESXi 6.7 U2 and later; newer ones would shut those out
         hardware_version: 15,
+        vsphere: None,
     }
 }
 
@@ -85,6 +86,40 @@ fn change(site: &Site<'_>, hardware: &mut Hardware, table: &Table) {
     }
     if let Some(version) = get("hardware_version").and_then(|node| site.u32(node, 4)) {
         hardware.hardware_version = version;
+    }
+    if let Some(table) = table.table("vsphere") {
+        let known = hardware.vsphere.get_or_insert_default();
+        change_vsphere(site, known, table);
+    }
+}
+
+fn change_vsphere(site: &Site<'_>, known: &mut VsphereHardware, table: &Table) {
+    let flag = |key: &str, old: bool| table.get(key).and_then(|n| site.bool(n)).unwrap_or(old);
+    known.cpu_hot_add = flag("cpu_hot_add", known.cpu_hot_add);
+    known.memory_hot_add = flag("memory_hot_add", known.memory_hot_add);
+    known.nested = flag("nested", known.nested);
+    known.tpm = flag("tpm", known.tpm);
+    if let Some(node) = table.get("cpu_reservation") {
+        known.cpu_reservation = site.u32(node, 0);
+    }
+    if let Some(node) = table.get("memory_reservation") {
+        known.memory_reservation = site.size(node);
+    }
+    let words = Provisioning::WORDS;
+    if let Some(word) = table.get("provisioning").and_then(|n| site.word(n, words)) {
+        known.provisioning = Provisioning::from_word(&word).unwrap_or_default();
+    }
+    if let Some(node) = table.get("notes") {
+        known.notes = site.literal(node);
+    }
+    for entry in table
+        .table("extra_config")
+        .into_iter()
+        .flat_map(|t| &t.entries)
+    {
+        if let Some(value) = site.literal(&entry.node) {
+            known.extra_config.insert(entry.key.clone(), value);
+        }
     }
 }
 

@@ -186,6 +186,8 @@ impl Summary {
             nics,
             guest_id,
             hardware_version,
+            // an OVF does not tell
+            vsphere: _,
         } = &self.hardware;
         let guest = guest_id.as_deref().unwrap_or("no guest id");
         let text = format!(

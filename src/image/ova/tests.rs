@@ -48,6 +48,7 @@ pub(super) fn make() -> Made {
             }],
             guest_id: None,
             hardware_version: 15,
+            vsphere: None,
         },
         disks: vec![DiskFile {
             href: "app-disk1.vmdk".into(),

@@ -83,6 +83,7 @@ impl Envelope {
                 nics,
                 guest_id: self.os_type.clone(),
                 hardware_version: self.hardware_version(&mut notes),
+                vsphere: None,
             },
             disks,
             product: self.product.clone(),

@@ -21,6 +21,7 @@ fn machine() -> Description {
             }],
             guest_id: Some("debian12_64Guest".into()),
             hardware_version: 15,
+            vsphere: None,
         },
         disks: vec![DiskFile {
             href: "k3s-mini-disk1.vmdk".into(),

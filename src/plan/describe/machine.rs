@@ -5,7 +5,7 @@ use super::super::inputs;
 use super::Sheet;
 use crate::model::{
     Boot, Checksum, Clone, Disk, Hardware, IsoBase, IsoSource, Kickstart, Layout, Login, MediaFile,
-    MediaVia, Name, Nic, Size, Ssh,
+    MediaVia, Name, Nic, Size, Ssh, VsphereHardware,
 };
 
 /// What an SSH login is for.
@@ -163,6 +163,7 @@ impl Sheet<'_> {
             nics,
             guest_id,
             hardware_version,
+            vsphere,
         } = hardware;
         self.add("cpus", cpus.to_string());
         self.add("cores per socket", cores_per_socket.to_string());
@@ -180,6 +181,40 @@ impl Sheet<'_> {
             self.add("guest id", id);
         }
         self.add("hardware version", hardware_version.to_string());
+        if let Some(vsphere) = vsphere {
+            self.vsphere(vsphere);
+        }
+    }
+
+    fn vsphere(&mut self, vsphere: &VsphereHardware) {
+        let VsphereHardware {
+            cpu_hot_add,
+            memory_hot_add,
+            cpu_reservation,
+            memory_reservation,
+            nested,
+            tpm,
+            provisioning,
+            notes,
+            extra_config,
+        } = vsphere;
+        self.flag("vsphere cpu hot add", *cpu_hot_add);
+        self.flag("vsphere memory hot add", *memory_hot_add);
+        self.flag("vsphere nested", *nested);
+        self.flag("vsphere tpm", *tpm);
+        self.add("vsphere provisioning", provisioning.to_string());
+        if let Some(mhz) = cpu_reservation {
+            self.add("vsphere cpu reservation", mhz.to_string());
+        }
+        if let Some(size) = memory_reservation {
+            self.add("vsphere memory reservation", exact(*size));
+        }
+        if let Some(notes) = notes {
+            self.add("vsphere notes", notes);
+        }
+        for (key, value) in extra_config {
+            self.add(format!("vsphere extra config {key}"), value);
+        }
     }
 }
 

@@ -106,6 +106,7 @@ async fn probe(
             nics: Vec::new(),
             guest_id: None,
             hardware_version: 13,
+            vsphere: None,
         },
         disks: vec![DiskSource::New(size); 2],
         nvram: None,

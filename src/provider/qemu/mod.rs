@@ -173,6 +173,19 @@ impl Provider for Qemu {
     }
 }
 
+/// The files of the CDs.
+fn cds(spec: &LaunchSpec) -> Result<Vec<PathBuf>, ProviderError> {
+    if let Some(place) = spec.cds.iter().find_map(|cd| cd.place.as_ref()) {
+        return Err(ProviderError::Environment {
+            message: format!(
+                "`{place}` is a place on a vSphere datastore, and QEMU cannot reach it"
+            ),
+            help: "give a URL or a path, or build with a provider of type `vsphere`".to_owned(),
+        });
+    }
+    Ok(spec.cds.iter().filter_map(|cd| cd.path.clone()).collect())
+}
+
 async fn start(
     qemu: &Qemu,
     spec: &LaunchSpec,
@@ -183,7 +196,7 @@ async fn start(
     let choice = qemu.choice().await?;
     let disks = files::make_disks(spec, journal.run_id()).await?;
     let flash = files::make_flash(qemu, spec)?;
-    let cds: Vec<PathBuf> = spec.cds.iter().filter_map(|cd| cd.path.clone()).collect();
+    let cds = cds(spec)?;
     let serial = spec.work.join("serial.log");
     let (listener, control, socket) = listen(&spec.work, journal)?;
     let line = devices::command_line(&Invocation {

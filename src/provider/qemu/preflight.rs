@@ -159,6 +159,7 @@ mod tests {
             nics: Vec::new(),
             guest_id: None,
             hardware_version: 13,
+            vsphere: None,
         }
     }
 

@@ -19,6 +19,7 @@ pub(super) fn hardware(controller: Controller, adapter: NicAdapter) -> Hardware 
         }],
         guest_id: None,
         hardware_version: 13,
+        vsphere: None,
     }
 }
 

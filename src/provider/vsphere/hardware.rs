@@ -1,7 +1,7 @@
 //! A machine's hardware as one specification: everything in one call.
 
 use super::place::{Misfit, Place};
-use crate::model::{Controller, Firmware, Hardware, NicAdapter};
+use crate::model::{Controller, Firmware, Hardware, NicAdapter, Provisioning, Size};
 use crate::provider::Mark;
 use crate::vim::{
     BootDevice, ConfigSpec, Device, DeviceChange, DeviceSpec, DiskSpec, NicKind, NicSpec, ScsiKind,
@@ -142,8 +142,19 @@ fn marked(mark: &Mark) -> ConfigSpec {
     }
 }
 
-fn processor(spec: ConfigSpec, hardware: &Hardware) -> ConfigSpec {
+fn processor(mut spec: ConfigSpec, hardware: &Hardware) -> ConfigSpec {
+    let more = hardware.vsphere.clone().unwrap_or_default();
+    let extra = more.extra_config.into_iter();
+    spec.extra.extend(extra);
+    if let (Some(notes), Some(mark)) = (more.notes, &mut spec.annotation) {
+        *mark = format!("{notes}\n\n{mark}");
+    }
     ConfigSpec {
+        cpu_hot_add: more.cpu_hot_add.then_some(true),
+        memory_hot_add: more.memory_hot_add.then_some(true),
+        cpu_reservation_mhz: more.cpu_reservation.map(u64::from),
+        memory_reservation_mib: more.memory_reservation.map(|size| size.bytes() >> 20),
+        nested_hv: more.nested.then_some(true),
         cpus: Some(hardware.cpus),
         cores_per_socket: Some(hardware.cores_per_socket),
         memory_mib: Some(hardware.memory.bytes() >> 20),
@@ -161,8 +172,9 @@ pub(super) fn create(
 ) -> Result<ConfigSpec, Misfit> {
     let mut bench = Bench::default();
     let mut order = Vec::new();
+    let how = provisioning(hardware);
     for disk in &hardware.disks {
-        let key = add_disk(&mut bench, disk.controller, disk.size, place);
+        let key = add_disk(&mut bench, disk.controller, disk.size, (place, how));
         order.push(BootDevice::Disk(key));
     }
     for nic in &hardware.nics {
@@ -192,6 +204,12 @@ pub(super) fn create(
             medium: media.floppy.clone(),
         }));
     }
+    if hardware.vsphere.as_ref().is_some_and(|more| more.tpm) {
+        let key = bench.key();
+        bench
+            .devices
+            .push(DeviceChange::add(DeviceSpec::Tpm { key }));
+    }
     let firmware = match hardware.firmware {
         Firmware::Bios => "bios",
         Firmware::Efi | Firmware::EfiSecure => "efi",
@@ -209,11 +227,16 @@ pub(super) fn create(
     })
 }
 
+fn provisioning(hardware: &Hardware) -> Provisioning {
+    let more = hardware.vsphere.as_ref();
+    more.map_or_else(Provisioning::default, |more| more.provisioning)
+}
+
 fn add_disk(
     bench: &mut Bench,
     kind: Controller,
-    capacity: crate::model::Size,
-    place: &Place,
+    capacity: Size,
+    (place, how): (&Place, Provisioning),
 ) -> i32 {
     let (controller, unit) = bench.place(kind);
     let key = bench.key();
@@ -224,8 +247,8 @@ fn add_disk(
             controller,
             unit,
             capacity,
-            thin: true,
-            eager: false,
+            thin: how == Provisioning::Thin,
+            eager: how == Provisioning::Eager,
             backing_file: None,
             datastore: Some(place.datastore.clone()),
             storage_policy: None,
@@ -265,7 +288,12 @@ pub(super) fn clone(
     let disks: Vec<&Device> = devices.iter().filter(|d| d.kind == "VirtualDisk").collect();
     for (index, disk) in hardware.disks.iter().enumerate() {
         let Some(old) = disks.get(index) else {
-            add_disk(&mut bench, disk.controller, disk.size, place);
+            add_disk(
+                &mut bench,
+                disk.controller,
+                disk.size,
+                (place, provisioning(hardware)),
+            );
             continue;
         };
         if old.capacity.is_some_and(|capacity| capacity < disk.size) {

@@ -23,6 +23,7 @@ fn hardware(firmware: Firmware, controllers: &[Controller], adapters: &[NicAdapt
             .collect(),
         guest_id: None,
         hardware_version: 13,
+        vsphere: None,
     }
 }
 
