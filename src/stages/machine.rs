@@ -124,7 +124,9 @@ impl Session {
         let mut addresses = self.machine()?.addresses();
         loop {
             let address = addresses.borrow_and_update().clone();
-            self.output.note(&address.seen);
+            if !address.seen.is_empty() {
+                self.output.note(&address.seen);
+            }
             let reached = match address.ssh {
                 Some(address) => Some(target(address)?),
                 None => None,

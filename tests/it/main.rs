@@ -15,4 +15,5 @@ mod nightly;
 mod read;
 mod storage;
 mod support;
+mod vcenter;
 mod vm;

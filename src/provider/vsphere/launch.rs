@@ -113,11 +113,24 @@ pub(super) async fn launch(
     let making = make(shared, &lab, &name, &spec, &mut draft, &cancel);
     let vm = making.await?;
     draft.vm = Some(vm.clone());
-    lab.client
-        .power_on(&vm, &quietly(&cancel))
-        .await
-        .map_err(translate)?;
+    power_on(&lab, &vm, &cancel).await?;
     Ok(VsphereMachine::new(shared, lab, vm, draft, spec, cancel))
+}
+
+/// Turns a machine on. One that asks something first is not what was meant: the question is answered with the choice that
+/// calls it off, so that the machine can be removed.
+async fn power_on(lab: &Lab, vm: &Ref, cancel: &Cancel) -> Result<(), ProviderError> {
+    let Err(error) = lab.client.power_on(vm, &quietly(cancel)).await else {
+        return Ok(());
+    };
+    if let Some(question) = error.question() {
+        let off = |(_, label): &&(String, String)| label.to_lowercase().contains("cancel");
+        let choice = question.choices.iter().find(off);
+        if let Some((key, _)) = choice.or(question.choices.first()) {
+            let _ = lab.client.answer(vm, &question.id, key).await;
+        }
+    }
+    Err(translate(error))
 }
 
 async fn make(
@@ -136,9 +149,9 @@ async fn make(
     if let Some(from) = &spec.from {
         return clone(lab, name, from, (spec, &folder, network), cancel).await;
     }
-    if spec.floppy.is_some() || spec.cds.len() > 1 {
-        draft.files = media::own(&shared.settings, &lab.place, name).into();
-    }
+    let [floppy, cd] = media::own(&shared.settings, &lab.place, name);
+    draft.files.extend(spec.floppy.as_ref().map(|_| floppy));
+    draft.files.extend((spec.cds.len() > 1).then_some(cd));
     let media: Media = media::place(lab, &shared.settings, name, spec, cancel).await?;
     let config = hardware::create(
         name,
@@ -173,11 +186,11 @@ async fn resume(
         .revert(&snapshot, &waiting)
         .await
         .map_err(translate)?;
+    let power = lab.client.read(&vm, &["runtime.powerState"]).await;
     // a snapshot without memory leaves it off
-    lab.client
-        .power_on(&vm, &waiting)
-        .await
-        .map_err(translate)?;
+    if power.map_err(translate)?.text("runtime.powerState") != Some("poweredOn") {
+        power_on(lab, &vm, cancel).await?;
+    }
     Ok(vm)
 }
 

@@ -304,15 +304,10 @@ impl Machine for VsphereMachine {
     }
 
     async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
-        let off = self
-            .lab
-            .client
-            .power_off(&self.vm, &quietly(&self.cancel))
-            .await;
-        if let Err(error) = off
-            && !error.is("InvalidPowerState")
-        {
-            return Err(translate(error));
+        if self.is_on() {
+            let waiting = quietly(&self.cancel);
+            let off = self.lab.client.power_off(&self.vm, &waiting);
+            off.await.map_err(translate)?;
         }
         let remote = self.rest().await.map_err(translate)?;
         if let Some(draft) = self.draft.take() {

@@ -1,5 +1,6 @@
 //! A project in a temporary directory, and forge run in it with a clean environment.
 
+pub(crate) mod vcenter;
 pub(crate) mod vm;
 
 use std::path::{Path, PathBuf};
