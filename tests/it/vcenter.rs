@@ -30,6 +30,7 @@ fn until(sandbox: &Sandbox, args: &[&str], what: &str) -> Child {
             return child;
         }
     }
+    let _ = child.wait();
     panic!("forge never said `{what}`:\n{}", seen.join("\n"));
 }
 
@@ -40,6 +41,44 @@ fn signal(child: &mut Child, signal: &str) -> Option<i32> {
         .status();
     assert!(sent.unwrap().success());
     child.wait().unwrap().code()
+}
+
+/// Killed and interrupted while the guest boots.
+fn stopped(server: &VCenter, sandbox: &Sandbox) {
+    // killed: what it leaves is removed by the next run
+    let args = ["run", "provision", "--provider", "lab", "--output", "plain"];
+    let mut child = until(sandbox, &args, "waiting for ssh");
+    signal(&mut child, "-KILL");
+    let left = server.machines();
+    assert!(left.iter().any(|name| name.contains(".forge-")), "{left:?}");
+    let mut child = until(sandbox, &args, "cleaned up after a forge that was killed");
+    assert_eq!(signal(&mut child, "-INT"), Some(130));
+    assert_eq!(server.machines(), [BASE]);
+    server.is_tidy(sandbox);
+
+    // interrupted in the guest
+    let mut child = until(sandbox, &args, "waiting for ssh");
+    assert_eq!(signal(&mut child, "-INT"), Some(130));
+    assert_eq!(server.machines(), [BASE]);
+    server.is_tidy(sandbox);
+}
+
+/// The password is nowhere.
+fn no_secrets(server: &VCenter, sandbox: &Sandbox) {
+    let password = server.get("password");
+    for entry in walkdir::WalkDir::new(sandbox.path(".forge")) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            // the word stands in many messages; the value as it is sent does not
+            assert!(
+                !text.contains(&format!("<password>{password}")),
+                "{:?}",
+                entry.path()
+            );
+        }
+    }
 }
 
 #[test]
@@ -85,37 +124,11 @@ fn vm_a_build_on_vcenter_from_the_iso_to_the_verified_ova_and_what_becomes_of_it
         .exits(0)
         .prints("artifact missing: the machine `k3s-provision-mini` is gone from 127.0.0.1:");
 
-    // killed: what it leaves is removed by the next run
-    let args = ["run", "provision", "--provider", "lab", "--output", "plain"];
-    let mut child = until(&sandbox, &args, "waiting for ssh");
-    signal(&mut child, "-KILL");
-    let left = server.machines();
-    assert!(left.iter().any(|name| name.contains(".forge-")), "{left:?}");
-    let mut child = until(&sandbox, &args, "cleaned up after a forge that was killed");
-    assert_eq!(signal(&mut child, "-INT"), Some(130));
-    assert_eq!(server.machines(), [BASE]);
-    server.is_tidy(&sandbox);
-
-    // interrupted in the guest
-    let mut child = until(&sandbox, &args, "waiting for ssh");
-    assert_eq!(signal(&mut child, "-INT"), Some(130));
-    assert_eq!(server.machines(), [BASE]);
-    server.is_tidy(&sandbox);
-
-    let password = server.get("password");
-    for entry in walkdir::WalkDir::new(sandbox.path(".forge")) {
-        let entry = entry.unwrap();
-        if entry.file_type().is_file() {
-            let bytes = std::fs::read(entry.path()).unwrap();
-            let text = String::from_utf8_lossy(&bytes);
-            // the word stands in many messages; the value as it is sent does not
-            assert!(
-                !text.contains(&format!("<password>{password}")),
-                "{:?}",
-                entry.path()
-            );
-        }
-    }
+    stopped(&server, &sandbox);
+    no_secrets(&server, &sandbox);
+    // the shared cache is others' too
+    let own = sandbox.path("cache");
+    let sandbox = sandbox.with_cache(&own);
     let _ = sandbox
         .forge(&["clean", "iso-base"])
         .exits(0)
@@ -183,6 +196,13 @@ fn vm_what_does_not_fit_the_server_is_told_before_anything_runs() {
     vcenter_vars(&sandbox, "datastore = \"Pakcer\"", "datastore = \"Packer\"");
     vcenter_vars(&sandbox, "\"VM Netwrok\"", "\"VM Network\"");
 
+    assert!(server.machines().is_empty());
+}
+
+#[test]
+fn vm_accounts_and_machines_of_others_are_left_alone() {
+    let server = VCenter::start();
+    let sandbox = server.project();
     // somebody else's machine
     server.govc(&["object.rename", "/Packer/vm/Packer/bare", BASE]);
     let _ = forge(&sandbox, &["run", "iso-base"])
@@ -198,13 +218,13 @@ fn vm_what_does_not_fit_the_server_is_told_before_anything_runs() {
         "no-privilege",
         -1,
         "CreateVM_Task",
-        json!("VirtualMachine.Inventory.Create"),
+        &json!("VirtualMachine.Inventory.Create"),
     );
     let _ = forge(&sandbox, &["run", "iso-base"])
         .exits(3)
         .complains("lacks privileges: VirtualMachine.Inventory.Create");
     server.no_faults();
-    server.fault("datastore-full", -1, "", json!(null));
+    server.fault("datastore-full", -1, "", &json!(null));
     let _ = forge(&sandbox, &["run", "iso-base"])
         .exits(3)
         .complains("free");
@@ -273,7 +293,7 @@ fn vm_faults_of_the_server_end_a_stage_and_leave_nothing() {
         ),
         ("question", "", json!(null), "asks"),
     ] {
-        server.fault(name, 1, matches, arg);
+        server.fault(name, 1, matches, &arg);
         let ended = forge(&sandbox, &["run", "iso-base"]);
         assert!(matches!(ended.code, 1 | 3), "{name}: {}", ended.all());
         assert!(ended.stdout.contains(expected), "{name}: {}", ended.all());
@@ -282,7 +302,7 @@ fn vm_faults_of_the_server_end_a_stage_and_leave_nothing() {
         server.is_tidy(&sandbox);
     }
     // what a server does for a moment is nobody's business
-    server.fault("session-expired", 1, "CreateContainerView", json!(null));
-    server.fault("http-502", 2, "/sdk", json!(null));
+    server.fault("session-expired", 1, "CreateContainerView", &json!(null));
+    server.fault("http-502", 2, "/sdk", &json!(null));
     let _ = sandbox.forge(&["doctor", "--provider", "lab"]).exits(0);
 }

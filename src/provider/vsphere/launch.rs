@@ -43,8 +43,10 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         let (vm, files) = (self.vm.take(), std::mem::take(&mut self.files));
-        let guard = self.guard.take();
+        // what could not be removed stays in the journal: the next run tries again
+        let guard = std::mem::ManuallyDrop::new(self.guard.take());
         if vm.is_none() && files.is_empty() {
+            drop(std::mem::ManuallyDrop::into_inner(guard));
             return;
         }
         let (lab, lent) = (Arc::clone(&self.lab), self.lent);
@@ -57,11 +59,8 @@ impl Drop for Draft {
             for file in &files {
                 media::remove(&lab, file).await;
             }
-            // what could not be removed stays in the journal: the next run tries again
-            if gone.is_err()
-                && let Some(guard) = guard
-            {
-                std::mem::forget(guard);
+            if gone.is_ok() {
+                drop(std::mem::ManuallyDrop::into_inner(guard));
             }
         });
     }

@@ -33,6 +33,9 @@ use crate::vim::{Client, Ref, Waiting};
 
 pub use settings::{Network, Settings};
 
+/// How long clean-up on the server is waited for at the end.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
 /// A server that runs machines.
 pub struct Vsphere {
     shared: Arc<Shared>,
@@ -304,7 +307,8 @@ impl Provider for Vsphere {
                 cleaning.pop()
             };
             let Some(task) = task else { break };
-            let _ = task.await;
+            // a server that hangs: the journal knows what is left there
+            let _ = tokio::time::timeout(PATIENCE, task).await;
         }
         if let Some(lab) = self.shared.lab.get() {
             lab.client.logout().await;

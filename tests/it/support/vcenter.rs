@@ -64,7 +64,7 @@ impl VCenter {
     }
 
     /// Switches a fault on, for `count` times (-1: until it is switched off).
-    pub(crate) fn fault(&self, name: &str, count: i32, matches: &str, arg: Value) {
+    pub(crate) fn fault(&self, name: &str, count: i32, matches: &str, arg: &Value) {
         let fault = serde_json::json!({"name": name, "count": count, "match": matches, "arg": arg});
         self.control("POST", "/fault", &fault.to_string());
     }
