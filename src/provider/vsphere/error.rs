@@ -6,6 +6,15 @@ use crate::vim::VimError;
 
 /// What a server's error is to those who use the provider.
 pub(super) fn translate(error: VimError) -> ProviderError {
+    if let Some(question) = error.question() {
+        return ProviderError::Environment {
+            message: format!(
+                "the server asks before the machine goes on: {}",
+                question.text
+            ),
+            help: "answer it in the server's own client, and run again".into(),
+        };
+    }
     let help = error.help();
     match error {
         VimError::Cancelled => ProviderError::Cancelled,
