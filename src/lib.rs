@@ -23,6 +23,9 @@ pub mod plan;
 // The one door to the operating system: files, processes, clock, locks, cancellation, clean-up.
 pub mod sys;
 
+// What readers of XML share.
+pub mod xml;
+
 // Content store, records, run history, stat cache, collection.
 pub mod store;
 

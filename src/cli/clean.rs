@@ -10,7 +10,7 @@ use clap::Args;
 use super::common::{self, Choice, Global};
 use super::session::{Session, run_facts, store_error};
 use super::{CliError, Exit};
-use crate::model::{Digest, MachineState, Size, StageKey, StageKind};
+use crate::model::{Digest, MachineState, Size, StageKey};
 use crate::stages::{Host, Kept, OnError, remove_machines};
 use crate::store::{Db, StepCheckpoint, Store, keep_set};
 use crate::sys::FileLock;
@@ -47,8 +47,7 @@ pub(super) fn run(global: &Global, args: CleanArgs) -> Result<Exit, CliError> {
             CliError::environment(format!("another forge works on this project: {e}"))
                 .help("wait until it has finished")
         })?;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let runtime = common::runtime()?;
     let mut cleaner = Cleaner {
         session: &session,
         db: &db,
@@ -151,7 +150,7 @@ impl Cleaner<'_> {
                 }
             }
         }
-        self.machines(key, self.db.remote_machines_of(key))?;
+        self.machines(key, self.db.remote_machines(Some(key)))?;
         self.removed.push(format!("the record of {key}"));
         if !self.dry_run {
             let forgotten = self.db.forget(key).map_err(|e| store_error(&e))?;
@@ -207,10 +206,8 @@ impl Cleaner<'_> {
             return Ok(());
         }
         if self.dry_run {
-            let leaves_machines = !matches!(
-                self.session.project.stage(key).map(|stage| &stage.kind),
-                Some(StageKind::Clone(_) | StageKind::Export(_))
-            );
+            let stage = self.session.project.stage(key);
+            let leaves_machines = !stage.is_some_and(|stage| stage.kind.hands_on_machine());
             let names = machines
                 .iter()
                 .filter_map(|machine| machine.remote.as_ref());

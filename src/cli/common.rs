@@ -188,3 +188,8 @@ pub(crate) fn warn(message: &str) {
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "warning: {message}");
 }
+
+/// What commands wait in.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Runtime::new().map_err(|e| CliError::environment(format!("cannot start: {e}")))
+}

@@ -48,8 +48,7 @@ pub(super) fn run(global: &Global, args: DoctorArgs) -> Result<Exit, CliError> {
             Err(_) => bad("project", "builds.toml has faults", "see `forge validate`"),
         });
     }
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let runtime = common::runtime()?;
     findings.extend(runtime.block_on(qemu(&cache)));
     findings.push(program(
         "ssh",
@@ -89,8 +88,7 @@ fn of_provider(global: &Global, name: &str) -> Result<Vec<Finding>, CliError> {
     let session = Session::load(global, &choice)?;
     let host = session.host(run_facts(), OnError::Cleanup)?;
     let keys = session.select(&choice, &[])?;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let runtime = common::runtime()?;
     let known = host
         .providers
         .iter()
@@ -106,15 +104,21 @@ fn of_provider(global: &Global, name: &str) -> Result<Vec<Finding>, CliError> {
     });
     let mut findings = Vec::new();
     for (_, error) in errors {
-        findings.push(match error {
-            ProviderError::Environment { message, help } => bad(name, &message, &help),
-            other => bad(name, &other.to_string(), "see docs/troubleshooting.md"),
-        });
+        let (message, help) = explained(error);
+        findings.push(bad(name, &message, &help));
     }
     if findings.is_empty() {
         findings.push(good(name, described));
     }
     Ok(findings)
+}
+
+/// What is wrong, and what to do.
+fn explained(fault: ProviderError) -> (String, String) {
+    match fault {
+        ProviderError::Environment { message, help } => (message, help),
+        other => (other.to_string(), "see docs/troubleshooting.md".into()),
+    }
 }
 
 async fn qemu(cache: &Path) -> Vec<Finding> {
@@ -131,10 +135,7 @@ async fn qemu(cache: &Path) -> Vec<Finding> {
             findings.push(good(what, detail));
         }
         for fault in faults {
-            let (message, help) = match fault {
-                ProviderError::Environment { message, help } => (message, help),
-                other => (other.to_string(), "see docs/troubleshooting.md".into()),
-            };
+            let (message, help) = explained(fault);
             // without QEMU both firmwares say the same
             if !findings.iter().any(|f: &Finding| f.detail == message) {
                 findings.push(bad(what, &message, &help));

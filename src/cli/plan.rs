@@ -8,7 +8,7 @@ use super::{CliError, Exit};
 use crate::model::StageKey;
 use crate::plan::{self, Plan};
 use crate::report::{self, Paint};
-use crate::stages::{Host, OnError};
+use crate::stages::{Host, OnError, server_of};
 
 /// Show what would run and exactly why; changes nothing
 #[derive(Args, Debug)]
@@ -90,8 +90,13 @@ fn ask_servers(
     host: &Host,
     refresh: bool,
 ) -> Result<(), CliError> {
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let mut servers = session
+        .stages(keys)
+        .filter_map(|stage| server_of(host, stage));
+    if !refresh && servers.next().is_none() {
+        return Ok(());
+    }
+    let runtime = common::runtime()?;
     let errors = runtime.block_on(async {
         let unreachable = crate::stages::look_for_lost(host, session.stages(keys)).await;
         let errors = match refresh {

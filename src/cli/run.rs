@@ -9,9 +9,9 @@ use super::common::{Choice, Global};
 use super::session::{Session, run_facts};
 use super::{CliError, Exit, signals};
 use crate::engine::{self, Event, History, Limits, Redact, RunRequest, RunSummary, Sink};
-use crate::model::{Name, ProviderKind, Redactor, Stage, StageKey, StageKind};
+use crate::model::{Name, Redactor, Stage, StageKey};
 use crate::report::{self, OutputKind, Paint, TerminalOptions, Verbosity};
-use crate::stages::{Executors, Host, OnError};
+use crate::stages::{Executors, Host, OnError, server_of};
 use crate::sys::{Cancel, FileLock, Holder, LockError};
 
 /// Build; only what is out of date runs
@@ -61,10 +61,7 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
         return super::plan::show(global, &session, &stages, &args.force);
     }
     let forced = forced(&session, &args.force)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let runtime = super::common::runtime()?;
     let summary = runtime.block_on(async {
         let sink = sink(global, args.quiet);
         let facts = run_facts();
@@ -250,13 +247,7 @@ async fn preflight(
     host: &Host,
     forced: &BTreeSet<Name>,
 ) -> Result<(), CliError> {
-    let on_server = |stage: &Stage| match &stage.kind {
-        StageKind::IsoBase(kind) => {
-            let config = session.project.providers.get(&kind.provider);
-            config.is_some_and(|config| config.kind == ProviderKind::Vsphere)
-        }
-        _ => false,
-    };
+    let on_server = |stage: &Stage| server_of(host, stage).is_some();
     if !session.stages(stages).any(on_server) {
         return Ok(());
     }

@@ -43,10 +43,7 @@ pub(super) fn run(global: &Global, args: SshArgs) -> Result<Exit, CliError> {
         .stage(&key)
         .cloned()
         .ok_or_else(|| CliError::input(format!("there is no stage `{key}`")))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| CliError::environment(format!("cannot start: {e}")))?;
+    let runtime = super::common::runtime()?;
     let result = runtime.block_on(async {
         if let Err(error) = host.journal.recover() {
             super::common::warn(&format!("cannot clean up after an earlier run: {error}"));

@@ -64,6 +64,12 @@ impl StageKind {
         "verify",
     ];
 
+    /// Whether the machine in its artifact is the one that it was given, and another stage's.
+    #[must_use]
+    pub const fn hands_on_machine(&self) -> bool {
+        matches!(self, Self::Clone(_) | Self::Export(_))
+    }
+
     /// The kind's name.
     #[must_use]
     pub const fn name(&self) -> &'static str {

@@ -11,6 +11,7 @@ mod keyboard;
 pub mod qemu;
 pub mod vsphere;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -233,6 +234,13 @@ pub struct Typing {
     pub layout: Layout,
 }
 
+/// A number that changes when `content` does.
+fn fingerprint(content: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// What runs machines.
 #[async_trait]
 pub trait Provider: Send + Sync {
@@ -308,6 +316,11 @@ pub trait Provider: Send + Sync {
 
     /// Waits for what is still being cleaned up, and says good-bye.
     async fn close(&self) {}
+
+    /// Whether its machines live on a server, where others can change them, and not on this host.
+    fn on_server(&self) -> bool {
+        false
+    }
 
     /// Whether an installed machine can be kept as it runs: install media can be taken out of it.
     fn keeps_installed(&self) -> bool {

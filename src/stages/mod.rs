@@ -37,7 +37,7 @@ pub use login::login_target;
 pub use machine::Session;
 pub use pack_ova::EPOCH;
 pub use project_key::ensure_key;
-pub use remote::{Unreachable, look_for_lost, preflight, reclaim, remove_machines};
+pub use remote::{Unreachable, look_for_lost, preflight, reclaim, remove_machines, server_of};
 pub use resolve::RunFacts;
 pub use visit::{Visit, visit};
 
@@ -180,8 +180,7 @@ impl Executor for Executors {
     }
 
     async fn publish(&self, stage: &Stage, artifact: &Artifact) -> Result<(), StageFailure> {
-        // what `clone` and `export` hand on is another stage's machine
-        if !matches!(stage.kind, StageKind::IsoBase(_) | StageKind::Provision(_)) {
+        if stage.kind.hands_on_machine() {
             return Ok(());
         }
         remote::publish(&self.host, stage, artifact).await

@@ -1,6 +1,6 @@
 //! Machines on servers: whether they are still as they were left, their names, their removal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Host;
@@ -34,16 +34,12 @@ impl std::fmt::Display for Unreachable {
 /// the journal.
 pub async fn reclaim(host: &Host, machines: Vec<LeftMachine>) -> (Vec<String>, Vec<String>) {
     let (mut removed, mut wrong) = (Vec::new(), Vec::new());
+    let recorded = recorded(host);
     for left in machines {
-        let recorded: Vec<Remote> = host
-            .db
-            .remote_machines()
-            .into_iter()
-            .filter(|state| state.provider == left.machine.provider)
-            .filter_map(|state| state.remote)
-            .collect();
-        let done = match host.provider(&left.machine.provider) {
-            Ok(provider) => provider.reclaim(&left.machine.name, &recorded).await,
+        let name = &left.machine.provider;
+        let machines = machines_of(&recorded, name);
+        let done = match host.provider(name) {
+            Ok(provider) => provider.reclaim(&left.machine.name, &machines).await,
             Err(failure) => Err(ProviderError::Failed(failure.message)),
         };
         let what = left.what.clone();
@@ -66,11 +62,16 @@ pub async fn look_for_lost<'s>(
     host: &Host,
     stages: impl Iterator<Item = &'s Stage>,
 ) -> Vec<Unreachable> {
-    let used: BTreeSet<&Name> = stages.filter_map(provider_of).collect();
+    let used: BTreeSet<&Name> = stages.filter_map(|stage| server_of(host, stage)).collect();
+    // most projects have none: the records are not read then
+    if used.is_empty() {
+        return Vec::new();
+    }
     let mut unreachable = Vec::new();
-    for (name, machines) in recorded(host) {
-        let used = used.contains(&name);
-        let Some(provider) = host.providers.get(&name).filter(|_| used) else {
+    let recorded = recorded(host);
+    for name in used {
+        let machines = machines_of(&recorded, name.as_str());
+        let Some(provider) = host.providers.get(name).filter(|_| !machines.is_empty()) else {
             continue;
         };
         match provider.lost(&machines).await {
@@ -80,7 +81,7 @@ pub async fn look_for_lost<'s>(
                 }
             }
             Err(error) => unreachable.push(Unreachable {
-                provider: name,
+                provider: name.clone(),
                 why: error.to_string(),
             }),
         }
@@ -88,13 +89,15 @@ pub async fn look_for_lost<'s>(
     unreachable
 }
 
-/// The provider that a stage names.
-fn provider_of(stage: &Stage) -> Option<&Name> {
-    match &stage.kind {
-        StageKind::IsoBase(kind) => Some(&kind.provider),
-        StageKind::Verify(kind) => Some(&kind.provider),
-        _ => None,
-    }
+/// The provider that a stage names, if its machines live on a server.
+pub fn server_of<'s>(host: &Host, stage: &'s Stage) -> Option<&'s Name> {
+    let named = match &stage.kind {
+        StageKind::IsoBase(kind) => &kind.provider,
+        StageKind::Verify(kind) => &kind.provider,
+        _ => return None,
+    };
+    let provider = host.providers.get(named)?;
+    provider.on_server().then_some(named)
 }
 
 /// What stands in the way of the machines of these stages, all of it at once: each provider is asked about each hardware
@@ -131,17 +134,22 @@ pub async fn preflight<'s>(
     errors
 }
 
-fn recorded(host: &Host) -> BTreeMap<Name, Vec<Remote>> {
-    let mut machines: BTreeMap<Name, Vec<Remote>> = BTreeMap::new();
-    for state in host.db.remote_machines() {
-        if let (Ok(provider), Some(remote)) = (Name::parse(&state.provider), state.remote) {
-            let known = machines.entry(provider).or_default();
-            if !known.contains(&remote) {
-                known.push(remote);
-            }
+/// The machines on servers that records refer to, each once, with its provider's name.
+fn recorded(host: &Host) -> Vec<(String, Remote)> {
+    let mut machines = Vec::new();
+    for state in host.db.remote_machines(None) {
+        let machine = state.remote.map(|remote| (state.provider, remote));
+        if let Some(machine) = machine.filter(|machine| !machines.contains(machine)) {
+            machines.push(machine);
         }
     }
     machines
+}
+
+/// Those among them that are at one provider.
+fn machines_of(recorded: &[(String, Remote)], provider: &str) -> Vec<Remote> {
+    let there = recorded.iter().filter(|(known, _)| known == provider);
+    there.map(|(_, machine)| machine.clone()).collect()
 }
 
 /// Gives the machine that a stage has left its name.
@@ -153,10 +161,7 @@ pub(super) async fn publish(
     let Some((state, remote)) = of_server(artifact) else {
         return Ok(());
     };
-    let mark = Mark {
-        fingerprint: String::new(),
-        ..mark(host, stage)
-    };
+    let mark = mark(host, stage);
     let provider = host.provider(&state.provider)?;
     provider.publish(remote, &mark).await.map_err(|error| {
         let message = format!("the machine could not be called `{}`: {error}", mark.name);
@@ -193,9 +198,10 @@ pub(super) async fn publish_failed(
         return;
     };
     // one that went on from a checkpoint is the stage's own machine, at another snapshot
-    let recorded = host.db.remote_machines().into_iter();
-    let mut recorded = recorded.filter_map(|state| state.remote);
-    if recorded.any(|known| known.uuid == remote.uuid) {
+    if recorded(host)
+        .iter()
+        .any(|(_, known)| known.uuid == remote.uuid)
+    {
         return;
     }
     let mark = Mark {
@@ -242,11 +248,7 @@ pub async fn remove_machines(
         let Some(remote) = &state.remote else {
             continue;
         };
-        let provider: Option<&dyn Provider> = Name::parse(&state.provider)
-            .ok()
-            .and_then(|name| host.providers.get(&name))
-            .map(AsRef::as_ref);
-        let Some(provider) = provider else {
+        let Ok(provider) = host.provider(&state.provider) else {
             wrong.push(ProviderError::Failed(format!(
                 "builds.toml has no provider `{}` any more: `{}` is left there",
                 state.provider, remote.name

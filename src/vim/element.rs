@@ -8,6 +8,7 @@ use quick_xml::name::ResolveResult;
 use serde::{Deserialize, Serialize};
 
 use super::VimError;
+use crate::xml::text_of;
 
 /// The namespace of `xsi:type`.
 const XSI: &[u8] = b"http://www.w3.org/2001/XMLSchema-instance";
@@ -246,22 +247,4 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
 /// A name without its prefix.
 fn local(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, local)| local)
-}
-
-/// The text that an event adds; none for comments and the like.
-fn text_of(event: &Event<'_>) -> Result<Option<String>, String> {
-    Ok(match event {
-        Event::Text(text) => Some(text.decode().map_err(|e| e.to_string())?.into_owned()),
-        Event::CData(data) => Some(data.decode().map_err(|e| e.to_string())?.into_owned()),
-        Event::GeneralRef(reference) => {
-            if let Some(c) = reference.resolve_char_ref().map_err(|e| e.to_string())? {
-                return Ok(Some(c.to_string()));
-            }
-            let name = reference.decode().map_err(|e| e.to_string())?;
-            let known = quick_xml::escape::resolve_predefined_entity(&name);
-            Some(known.ok_or(format!("`&{name};` is not known"))?.to_owned())
-        }
-        Event::DocType(_) => return Err("a document type has no place in it".into()),
-        _ => None,
-    })
 }

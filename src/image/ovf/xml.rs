@@ -8,6 +8,7 @@ use quick_xml::name::{QName, ResolveResult};
 use quick_xml::{NsReader, Writer};
 
 use super::OvfError;
+use crate::xml::text_of;
 
 /// Deeper nesting has no meaning in an OVF.
 const DEPTH: usize = 64;
@@ -119,24 +120,6 @@ fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Elem
         name: String::from_utf8_lossy(start.local_name().as_ref()).into_owned(),
         attributes,
         ..Element::default()
-    })
-}
-
-/// The text that an event adds; none for comments and the like.
-fn text_of(event: &Event<'_>) -> Result<Option<String>, String> {
-    Ok(match event {
-        Event::Text(text) => Some(text.decode().map_err(|e| e.to_string())?.into_owned()),
-        Event::CData(data) => Some(data.decode().map_err(|e| e.to_string())?.into_owned()),
-        Event::GeneralRef(reference) => {
-            if let Some(c) = reference.resolve_char_ref().map_err(|e| e.to_string())? {
-                return Ok(Some(c.to_string()));
-            }
-            let name = reference.decode().map_err(|e| e.to_string())?;
-            let known = quick_xml::escape::resolve_predefined_entity(&name);
-            Some(known.ok_or(format!("`&{name};` is not known"))?.to_owned())
-        }
-        Event::DocType(_) => return Err("a document type has no place in it".into()),
-        _ => None,
     })
 }
 

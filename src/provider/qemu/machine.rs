@@ -15,7 +15,7 @@ use super::typing::{self, Console};
 use super::{devices, live};
 use crate::model::{Drives, Duration, Keys, Size};
 use crate::provider::{
-    Address, AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing,
+    Address, AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing, fingerprint,
 };
 use crate::sys::{Cancel, Guard, process};
 
@@ -165,7 +165,7 @@ impl QemuMachine {
 impl Console for QemuMachine {
     async fn cells(&mut self) -> Result<Option<(Cells, u64)>, ProviderError> {
         let window = self.window().await?;
-        let fingerprint = screen::fingerprint(&window);
+        let fingerprint = fingerprint(&window);
         Ok(Cells::decode(&window).map(|cells| (cells, fingerprint)))
     }
 
@@ -209,7 +209,7 @@ impl Machine for QemuMachine {
             std::fs::read(&file).map_err(|source| ProviderError::Io { path: file, source })?;
         Ok(Screen {
             text: None,
-            fingerprint: screen::fingerprint(&picture),
+            fingerprint: fingerprint(&picture),
         })
     }
 

@@ -7,13 +7,7 @@ use crate::vim::VimError;
 /// What a server's error is to those who use the provider.
 pub(super) fn translate(error: VimError) -> ProviderError {
     if let Some(question) = error.question() {
-        return ProviderError::Environment {
-            message: format!(
-                "the server asks before the machine goes on: {}",
-                question.text
-            ),
-            help: "answer it in the server's own client, and run again".into(),
-        };
+        return asked(&question.text);
     }
     let help = error.help();
     match error {
@@ -33,6 +27,14 @@ pub(super) fn translate(error: VimError) -> ProviderError {
         VimError::Fault(_) | VimError::Http { .. } | VimError::Protocol(_) => {
             ProviderError::Failed(error.to_string())
         }
+    }
+}
+
+/// A machine asks something before it goes on.
+pub(super) fn asked(question: &str) -> ProviderError {
+    ProviderError::Environment {
+        message: format!("the server asks before the machine goes on: {question}"),
+        help: "answer it in the server's own client, and run again".into(),
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Media {
 #[derive(Default)]
 struct Bench {
     devices: Vec<DeviceChange>,
-    /// The controllers of each kind: key, bus, the next unit.
-    controllers: Vec<(Controller, i32, i32, i32)>,
+    /// The controllers of each kind: key, the next unit.
+    controllers: Vec<(Controller, i32, i32)>,
     used: i32,
 }
 
@@ -34,6 +34,13 @@ impl Bench {
     fn key(&mut self) -> i32 {
         self.used += 1;
         FIRST_KEY - self.used
+    }
+
+    /// Adds a device; gives its key.
+    fn add(&mut self, device: impl FnOnce(i32) -> DeviceSpec) -> i32 {
+        let key = self.key();
+        self.devices.push(DeviceChange::add(device(key)));
+        key
     }
 
     /// A place on a controller of this kind, which is added if need be.
@@ -44,11 +51,8 @@ impl Bench {
             Controller::Nvme => 15,
             _ => 16,
         };
-        let scsi = matches!(
-            kind,
-            Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio
-        );
-        for (known, key, _, next) in &mut self.controllers {
+        let scsi = is_scsi(kind);
+        for (known, key, next) in &mut self.controllers {
             // unit 7 of a SCSI bus is the controller itself
             if scsi && *next == 7 {
                 *next = 8;
@@ -58,17 +62,12 @@ impl Bench {
                 return (*key, *next - 1);
             }
         }
-        let same = |other: &Controller| match scsi {
-            true => matches!(
-                other,
-                Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio
-            ),
-            false => *other == kind,
-        };
+        // buses are counted by family
+        let same = |other: Controller| other == kind || scsi && is_scsi(other);
         let count = self
             .controllers
             .iter()
-            .filter(|(known, ..)| same(known))
+            .filter(|(known, ..)| same(*known))
             .count();
         let bus = i32::try_from(count).unwrap_or(i32::MAX);
         let key = match kind {
@@ -92,9 +91,17 @@ impl Bench {
             Controller::Ide => None,
         };
         self.devices.extend(device.map(DeviceChange::add));
-        self.controllers.push((kind, key, bus, 1));
+        self.controllers.push((kind, key, 1));
         (key, 0)
     }
+}
+
+/// Whether a controller is one of the SCSI family.
+const fn is_scsi(kind: Controller) -> bool {
+    matches!(
+        kind,
+        Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio
+    )
 }
 
 /// What vSphere has no device for.
@@ -124,7 +131,7 @@ pub(super) fn unsupported(hardware: &Hardware) -> Vec<Misfit> {
 }
 
 /// What is written on a machine for people and for forge.
-fn marked(mark: &Mark) -> ConfigSpec {
+pub(super) fn marked(mark: &Mark) -> ConfigSpec {
     let note = format!(
         "Made by forge: project {}, stage {}. `forge clean` removes it.",
         mark.project, mark.stage
@@ -186,29 +193,24 @@ pub(super) fn create(
     }
     for medium in &media.cds {
         let (controller, unit) = bench.place(Controller::Ide);
-        let key = bench.key();
-        bench.devices.push(DeviceChange::add(DeviceSpec::Cdrom {
+        bench.add(|key| DeviceSpec::Cdrom {
             key,
             controller,
             unit,
             medium: Some(medium.clone()),
-        }));
+        });
     }
     if !media.cds.is_empty() {
         order.push(BootDevice::Cdrom);
     }
     if media.floppy.is_some() {
-        let key = bench.key();
-        bench.devices.push(DeviceChange::add(DeviceSpec::Floppy {
+        bench.add(|key| DeviceSpec::Floppy {
             key,
             medium: media.floppy.clone(),
-        }));
+        });
     }
     if hardware.vsphere.as_ref().is_some_and(|more| more.tpm) {
-        let key = bench.key();
-        bench
-            .devices
-            .push(DeviceChange::add(DeviceSpec::Tpm { key }));
+        bench.add(|key| DeviceSpec::Tpm { key });
     }
     let firmware = match hardware.firmware {
         Firmware::Bios => "bios",
@@ -239,10 +241,8 @@ fn add_disk(
     (place, how): (&Place, Provisioning),
 ) -> i32 {
     let (controller, unit) = bench.place(kind);
-    let key = bench.key();
-    bench
-        .devices
-        .push(DeviceChange::add(DeviceSpec::Disk(DiskSpec {
+    bench.add(|key| {
+        DeviceSpec::Disk(DiskSpec {
             key,
             controller,
             unit,
@@ -252,15 +252,13 @@ fn add_disk(
             backing_file: None,
             datastore: Some(place.datastore.clone()),
             storage_policy: None,
-        })));
-    key
+        })
+    })
 }
 
 fn add_nic(bench: &mut Bench, adapter: NicAdapter, network: &crate::vim::NetworkBacking) {
-    let key = bench.key();
-    bench
-        .devices
-        .push(DeviceChange::add(DeviceSpec::Nic(NicSpec {
+    bench.add(|key| {
+        DeviceSpec::Nic(NicSpec {
             key,
             kind: match adapter {
                 NicAdapter::E1000 => NicKind::E1000,
@@ -271,7 +269,8 @@ fn add_nic(bench: &mut Bench, adapter: NicAdapter, network: &crate::vim::Network
             mac: None,
             controller: None,
             unit: None,
-        })));
+        })
+    });
 }
 
 /// How a clone differs from its source, whose devices are `devices`: processor, memory, and what it has more. Tells
@@ -317,11 +316,6 @@ pub(super) fn clone(
         ..processor(marked(mark), hardware)
     };
     Ok((spec, grows))
-}
-
-/// What is written on a machine that was made by an import.
-pub(super) fn mark_only(mark: &Mark) -> ConfigSpec {
-    marked(mark)
 }
 
 /// Takes the install media and their drives away, and lets the firmware choose again.

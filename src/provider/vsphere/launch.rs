@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::hardware::{self, Media};
 use super::machine::VsphereMachine;
-use super::{Lab, Shared, media, misfit, quietly, transfer, translate};
+use super::{Lab, Shared, locked, media, misfit, owned, transfer, translate};
 use crate::model::{Hardware, Remote};
 use crate::provider::{LaunchSpec, ProviderError};
 use crate::sys::{Cancel, Entry, Guard, Journal, RemoteMachine};
-use crate::vim::{CloneSpec, DatastorePath, DiskMove, Ref, RelocateSpec};
+use crate::vim::{CloneSpec, DatastorePath, DiskMove, Ref, RelocateSpec, Waiting};
 
 /// vSphere's longest name for a machine.
 const LONGEST: usize = 80;
@@ -33,9 +33,7 @@ impl Draft {
         if self.lent {
             self.vm = None;
         } else if let (Some(vm), Some(guard)) = (self.vm.take(), self.guard.take()) {
-            let finished = self.shared.finished.lock();
-            let mut finished = finished.unwrap_or_else(std::sync::PoisonError::into_inner);
-            finished.insert(uuid.to_owned(), (vm, guard));
+            locked(&self.shared.finished).insert(uuid.to_owned(), (vm, guard));
         }
     }
 }
@@ -52,7 +50,11 @@ impl Drop for Draft {
         let (lab, lent) = (Arc::clone(&self.lab), self.lent);
         self.shared.clean_up(async move {
             let gone = match &vm {
-                Some(vm) if lent => lab.client.power_off(vm, &quietly(&Cancel::new())).await,
+                Some(vm) if lent => {
+                    lab.client
+                        .power_off(vm, &Waiting::quiet(&Cancel::new()))
+                        .await
+                }
                 Some(vm) => lab.destroy(vm).await,
                 None => Ok(()),
             };
@@ -119,7 +121,7 @@ pub(super) async fn launch(
 /// Turns a machine on. One that asks something first is not what was meant: the question is answered with the choice that
 /// calls it off, so that the machine can be removed.
 async fn power_on(lab: &Lab, vm: &Ref, cancel: &Cancel) -> Result<(), ProviderError> {
-    let Err(error) = lab.client.power_on(vm, &quietly(cancel)).await else {
+    let Err(error) = lab.client.power_on(vm, &Waiting::quiet(cancel)).await else {
         return Ok(());
     };
     if let Some(question) = error.question() {
@@ -161,7 +163,7 @@ async fn make(
     )
     .map_err(misfit)?;
     let (pool, host) = (&lab.place.pool, lab.place.host.as_ref());
-    let waiting = quietly(cancel);
+    let waiting = Waiting::quiet(cancel);
     let made = lab.client.create_vm(&folder, &config, pool, host, &waiting);
     made.await.map_err(translate)
 }
@@ -173,14 +175,10 @@ async fn resume(
     draft: &mut Draft,
     cancel: &Cancel,
 ) -> Result<Ref, ProviderError> {
-    let known = lab.known(&from.uuid).await.map_err(translate)?;
-    let Some((vm, _)) = known else {
-        let message = format!("the machine `{}` is gone", from.name);
-        return Err(ProviderError::Failed(message));
-    };
+    let (vm, _) = lab.there(from).await?;
     draft.vm = Some(vm.clone());
-    let snapshot = Ref::new("VirtualMachineSnapshot", &from.snapshot);
-    let waiting = quietly(cancel);
+    let snapshot = owned::snapshot(from);
+    let waiting = Waiting::quiet(cancel);
     lab.client
         .revert(&snapshot, &waiting)
         .await
@@ -208,7 +206,7 @@ async fn clone(
             from.name
         )));
     };
-    let snapshot = Ref::new("VirtualMachineSnapshot", &from.snapshot);
+    let snapshot = owned::snapshot(from);
     let devices = lab.client.devices(&source).await.map_err(translate)?;
     let (config, grows) =
         hardware::clone(&spec.hardware, &spec.mark, &lab.place, &devices, network)
@@ -225,7 +223,7 @@ async fn clone(
         snapshot: Some(snapshot),
         ..CloneSpec::default()
     };
-    let waiting = quietly(cancel);
+    let waiting = Waiting::quiet(cancel);
     let made = lab.client.clone_vm(&source, folder, name, &clone, &waiting);
     made.await.map_err(translate)
 }
@@ -252,7 +250,7 @@ pub(super) async fn reclaim(
         let cancel = Cancel::new();
         let gone = match recorded.iter().any(|remote| remote.uuid == uuid) {
             // it was going on from a checkpoint
-            true => lab.client.power_off(&vm, &quietly(&cancel)).await,
+            true => lab.client.power_off(&vm, &Waiting::quiet(&cancel)).await,
             false => lab.destroy(&vm).await,
         };
         gone.map_err(translate)?;

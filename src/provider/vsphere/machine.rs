@@ -1,6 +1,5 @@
 //! A running machine on a server.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,15 +9,17 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::address::{self, Choice, Life};
+use super::error::asked;
 use super::keys::{self, Part};
 use super::launch::Draft;
-use super::{Lab, Shared, hardware, quietly, text, translate};
+use super::{Lab, Shared, hardware, text, translate};
 use crate::model::{self, Keys, Remote};
 use crate::provider::{
     Address, AtRest, Checkpoint, LaunchSpec, Machine, Mark, ProviderError, Screen, Typing,
+    fingerprint,
 };
 use crate::sys::Cancel;
-use crate::vim::{KeyEvent, Ref, VimError};
+use crate::vim::{KeyEvent, Ref, VimError, Waiting};
 
 /// Between two looks at the screen.
 const LOOK: Duration = Duration::from_millis(400);
@@ -116,10 +117,16 @@ impl VsphereMachine {
         slept.ok_or(ProviderError::Cancelled)
     }
 
+    /// The screen as PNG.
+    async fn picture(&self) -> Result<Vec<u8>, ProviderError> {
+        let png = self.lab.client.screenshot(&self.vm).await;
+        png.map_err(translate)
+    }
+
     /// Takes a snapshot of the machine, which is off.
     async fn rest(&self) -> Result<Remote, VimError> {
         let client = &self.lab.client;
-        let waiting = quietly(&self.cancel);
+        let waiting = Waiting::quiet(&self.cancel);
         let devices = client.devices(&self.vm).await?;
         if let Some(change) = hardware::without_media(&devices) {
             client.reconfigure(&self.vm, &change, &waiting).await?;
@@ -167,15 +174,8 @@ impl Machine for VsphereMachine {
             let left = LOOK.saturating_sub(looked.elapsed());
             self.pause(left).await?;
         }
-        let png = self
-            .lab
-            .client
-            .screenshot(&self.vm)
-            .await
-            .map_err(translate)?;
-        let mut hasher = DefaultHasher::new();
-        png.hash(&mut hasher);
-        let fingerprint = hasher.finish();
+        let png = self.picture().await?;
+        let fingerprint = fingerprint(&png);
         let screen = match &self.seen {
             Some((_, known)) if known.fingerprint == fingerprint => known.clone(),
             _ => Screen {
@@ -188,12 +188,7 @@ impl Machine for VsphereMachine {
     }
 
     async fn screenshot(&mut self, to: &Path) -> Result<(), ProviderError> {
-        let png = self
-            .lab
-            .client
-            .screenshot(&self.vm)
-            .await
-            .map_err(translate)?;
+        let png = self.picture().await?;
         std::fs::write(to, png).map_err(|source| ProviderError::Io {
             path: to.to_owned(),
             source,
@@ -271,18 +266,15 @@ impl Machine for VsphereMachine {
 
     async fn trouble(&mut self) -> ProviderError {
         let mut life = self.life.clone();
-        let asked = life
+        let told = life
             .wait_for(|life| life.question.is_some() || life.gone)
             .await;
-        let trouble = asked.ok().map(|life| (life.gone, life.question.clone()));
+        let trouble = told.ok().map(|life| (life.gone, life.question.clone()));
         match trouble {
             Some((true, _)) => {
                 ProviderError::Gone("the machine was removed from the server".to_owned())
             }
-            Some((false, Some(question))) => ProviderError::Environment {
-                message: format!("the server asks before the machine goes on: {question}"),
-                help: "answer it in the server's own client, and run again".into(),
-            },
+            Some((false, Some(question))) => asked(&question),
             _ => std::future::pending().await,
         }
     }
@@ -290,7 +282,7 @@ impl Machine for VsphereMachine {
     async fn checkpoint(&mut self) -> Result<Checkpoint, ProviderError> {
         let client = &self.lab.client;
         let about = format!("forge: {} between its steps", self.mark.stage);
-        let waiting = quietly(&self.cancel);
+        let waiting = Waiting::quiet(&self.cancel);
         let taken = client.create_snapshot(&self.vm, "forge step", &about, true, false, &waiting);
         let snapshot = taken.await.map_err(translate)?;
         let remote = self.remote(snapshot).await.map_err(translate)?;
@@ -305,7 +297,7 @@ impl Machine for VsphereMachine {
 
     async fn finish(mut self: Box<Self>) -> Result<AtRest, ProviderError> {
         if self.is_on() {
-            let waiting = quietly(&self.cancel);
+            let waiting = Waiting::quiet(&self.cancel);
             let off = self.lab.client.power_off(&self.vm, &waiting);
             off.await.map_err(translate)?;
         }

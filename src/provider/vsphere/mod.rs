@@ -19,7 +19,7 @@ mod transfer;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
@@ -64,6 +64,11 @@ struct Lab {
     names: Mutex<BTreeMap<String, String>>,
 }
 
+/// A lock whose holder may have panicked: what it guards is whole between any two statements.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Lab {
     /// A part of a name that no other machine has.
     fn stamp(&self) -> String {
@@ -72,12 +77,11 @@ impl Lab {
     }
 
     fn note_name(&self, uuid: &str, name: &str) {
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.insert(uuid.to_owned(), name.to_owned());
+        locked(&self.names).insert(uuid.to_owned(), name.to_owned());
     }
 
     fn has_name(&self, uuid: &str, name: &str) -> bool {
-        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = locked(&self.names);
         names.get(uuid).is_some_and(|known| known == name)
     }
 }
@@ -149,8 +153,7 @@ impl Shared {
     fn clean_up(&self, work: impl Future<Output = ()> + Send + 'static) {
         // without a runtime the process is about to end; the journal knows
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let mut cleaning = self.cleaning.lock().unwrap_or_else(PoisonError::into_inner);
-            cleaning.push(runtime.spawn(work));
+            locked(&self.cleaning).push(runtime.spawn(work));
         }
     }
 }
@@ -208,17 +211,21 @@ impl Provider for Vsphere {
         Some(format!("vsphere {}", server.unwrap_or(lab.client.server())))
     }
 
+    fn on_server(&self) -> bool {
+        true
+    }
+
     fn keeps_installed(&self) -> bool {
         false
     }
 
     async fn discard(&self, checkpoint: &Remote) -> Result<(), ProviderError> {
         let lab = self.shared.session().await?;
-        let snapshot = Ref::new("VirtualMachineSnapshot", &checkpoint.snapshot);
+        let snapshot = owned::snapshot(checkpoint);
         let cancel = Cancel::new();
         match lab
             .client
-            .remove_snapshot(&snapshot, false, &quietly(&cancel))
+            .remove_snapshot(&snapshot, false, &Waiting::quiet(&cancel))
             .await
         {
             Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
@@ -250,12 +257,7 @@ impl Provider for Vsphere {
     async fn publish(&self, machine: &Remote, mark: &Mark) -> Result<(), ProviderError> {
         let lab = self.shared.session().await?;
         lab.name(machine, mark).await?;
-        let mut finished = self
-            .shared
-            .finished
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        finished.remove(&machine.uuid);
+        locked(&self.shared.finished).remove(&machine.uuid);
         Ok(())
     }
 
@@ -280,14 +282,7 @@ impl Provider for Vsphere {
 
     async fn close(&self) {
         // machines that were finished but never recorded are nobody's
-        let finished = {
-            let mut finished = self
-                .shared
-                .finished
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *finished)
-        };
+        let finished = std::mem::take(&mut *locked(&self.shared.finished));
         if let Some(lab) = self.shared.lab.get() {
             for (vm, guard) in finished.into_values() {
                 match lab.destroy(&vm).await {
@@ -298,14 +293,7 @@ impl Provider for Vsphere {
             }
         }
         loop {
-            let task = {
-                let mut cleaning = self
-                    .shared
-                    .cleaning
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                cleaning.pop()
-            };
+            let task = locked(&self.shared.cleaning).pop();
             let Some(task) = task else { break };
             // a server that hangs: the journal knows what is left there
             let _ = tokio::time::timeout(PATIENCE, task).await;
@@ -324,9 +312,4 @@ impl Provider for Vsphere {
             Err(error) => error.to_string(),
         }
     }
-}
-
-/// How a task of the server is waited for, without telling how far it is.
-fn quietly(cancel: &Cancel) -> Waiting<'_> {
-    Waiting::quiet(cancel)
 }

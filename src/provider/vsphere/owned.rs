@@ -25,6 +25,11 @@ fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
     option.text_of("value")
 }
 
+/// The snapshot that a machine was left at.
+pub(super) fn snapshot(machine: &Remote) -> Ref {
+    Ref::new("VirtualMachineSnapshot", &machine.snapshot)
+}
+
 /// Whether the machine has a snapshot with this id.
 fn has_snapshot(read: &Properties, id: &str) -> bool {
     read.get("snapshot").is_some_and(|snapshot: &Element| {
@@ -46,6 +51,13 @@ impl Lab {
             Err(error) if error.is("ManagedObjectNotFound") => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// [`Lab::known`] where it must be there.
+    pub(super) async fn there(&self, machine: &Remote) -> Result<(Ref, Properties), ProviderError> {
+        let known = self.known(&machine.uuid).await.map_err(translate)?;
+        known
+            .ok_or_else(|| ProviderError::Failed(format!("the machine `{}` is gone", machine.name)))
     }
 
     /// Why a machine is not as it was left; none: it is.
@@ -74,11 +86,7 @@ impl Lab {
         }
         let cancel = Cancel::new();
         let waiting = Waiting::quiet(&cancel);
-        let known = self.known(&machine.uuid).await.map_err(translate)?;
-        let Some((vm, read)) = known else {
-            let message = format!("the machine `{}` is gone", machine.name);
-            return Err(ProviderError::Failed(message));
-        };
+        let (vm, read) = self.there(machine).await?;
         if read.text("name") == Some(mark.name.as_str()) {
             self.note_name(&machine.uuid, &mark.name);
             return Ok(());

@@ -8,11 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
-use super::{Lab, hardware, misfit, quietly, translate};
+use super::{Lab, hardware, misfit, owned, translate};
 use crate::model::{Digest, Remote, Size};
 use crate::provider::{Exported, LaunchSpec, ProviderError, Work};
 use crate::sys::Cancel;
-use crate::vim::{ImportParams, ImportSpec, Lease, LeaseFile, ManifestEntry, Ref, VimError};
+use crate::vim::{
+    ImportParams, ImportSpec, Lease, LeaseFile, ManifestEntry, Ref, VimError, Waiting,
+};
 
 /// Writes the disks of a machine's snapshot, all at once.
 pub(super) async fn export(
@@ -34,19 +36,15 @@ pub(super) async fn export(
 }
 
 async fn open(lab: &Lab, machine: &Remote, cancel: &Cancel) -> Result<Lease, ProviderError> {
-    let snapshot = Ref::new("VirtualMachineSnapshot", &machine.snapshot);
+    let snapshot = owned::snapshot(machine);
     match lab.client.export_snapshot(&snapshot, cancel).await {
         // servers before 6.7 export machines only
         Err(error) if error.is("NotSupported") || error.is("NotImplemented") => {}
         other => return other.map_err(translate),
     }
-    let known = lab.known(&machine.uuid).await.map_err(translate)?;
-    let Some((vm, _)) = known else {
-        let message = format!("the machine `{}` is gone", machine.name);
-        return Err(ProviderError::Failed(message));
-    };
+    let (vm, _) = lab.there(machine).await?;
     lab.client
-        .revert(&snapshot, &quietly(cancel))
+        .revert(&snapshot, &Waiting::quiet(cancel))
         .await
         .map_err(translate)?;
     lab.client.export_vm(&vm, cancel).await.map_err(translate)
@@ -195,7 +193,7 @@ pub(super) async fn import(
     }
     lease.complete().await.map_err(translate)?;
     let marked = client
-        .reconfigure(&vm, &hardware::mark_only(&spec.mark), &quietly(cancel))
+        .reconfigure(&vm, &hardware::marked(&spec.mark), &Waiting::quiet(cancel))
         .await;
     if let Err(error) = marked {
         let _ = lab.destroy(&vm).await;

@@ -169,29 +169,15 @@ impl Db {
         })
     }
 
-    /// The machines on servers that records refer to, each with its provider.
+    /// The machines on servers that records refer to, those of one stage or of all, each with its provider.
     #[must_use]
-    pub fn remote_machines(&self) -> Vec<MachineState> {
-        // most projects have none: their records are not parsed
-        let sql = "SELECT artifact FROM records WHERE artifact LIKE '%\"remote\":%'";
+    pub fn remote_machines(&self, stage: Option<&StageKey>) -> Vec<MachineState> {
+        // records of other machines are not parsed
+        let sql = "SELECT artifact FROM records
+             WHERE artifact LIKE '%\"remote\":%' AND (?1 IS NULL OR stage = ?1)";
         let found = self.with(|db| {
             db.prepare_cached(sql)?
-                .query_map([], |row| parse::<Artifact>(&row.get::<_, String>(0)?))?
-                .collect::<rusqlite::Result<Vec<Artifact>>>()
-        });
-        let artifacts = found.unwrap_or_default().into_iter();
-        let machines = artifacts.filter_map(|artifact| artifact.machine);
-        machines
-            .filter(|machine| machine.remote.is_some())
-            .collect()
-    }
-
-    /// The machines on servers that this stage's records refer to.
-    #[must_use]
-    pub fn remote_machines_of(&self, stage: &StageKey) -> Vec<MachineState> {
-        let found = self.with(|db| {
-            db.prepare_cached("SELECT artifact FROM records WHERE stage = ?1")?
-                .query_map([key(stage)], |row| {
+                .query_map([stage.map(key)], |row| {
                     parse::<Artifact>(&row.get::<_, String>(0)?)
                 })?
                 .collect::<rusqlite::Result<Vec<Artifact>>>()

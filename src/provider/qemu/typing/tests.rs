@@ -102,7 +102,7 @@ impl Console for Prompt {
         let text: String = cells.iter().collect();
         Ok(Some((
             Cells(cells),
-            super::super::screen::fingerprint(text.as_bytes()),
+            crate::provider::fingerprint(text.as_bytes()),
         )))
     }
 
