@@ -94,7 +94,7 @@ async fn vm_a_machine_without_a_system_says_so_and_hands_out_its_disk() {
     let bench = Bench::new();
     let spec = bench.spec(hardware(Controller::Pvscsi, NicAdapter::Vmxnet3));
     let mut machine = bench.launch(spec).await.unwrap();
-    shows(&mut machine, "No bootable device").await;
+    shows(&mut machine, "No bootable device.").await;
     let address = machine.addresses().borrow().ssh.unwrap();
     assert!(address.ip().is_loopback() && address.port() != 0);
     let png = bench.dir.path().join("screen.png");
@@ -361,7 +361,8 @@ async fn vm_a_machine_goes_on_from_a_checkpoint_with_every_device() {
         other.memory = Size::from_mib(512);
         assert_ne!(bench.qemu.checkpoint_identity(&other).await, identity);
         let mut machine = bench.launch(bench.spec(hardware.clone())).await.unwrap();
-        let shown = shows(&mut machine, "No bootable device").await;
+        // with its full stop: the text is compared below, and a screen is seen while it is written to
+        let shown = shows(&mut machine, "No bootable device.").await;
         let kept = machine.checkpoint().await.unwrap();
         // it runs on, and can be kept again
         assert!(machine.is_on());
