@@ -167,7 +167,7 @@ impl Executor for Executors {
         match &stage.kind {
             StageKind::Command(kind) => command::execute(host, &context, kind).await,
             StageKind::IsoBase(kind) => iso_base::execute(host, &context, kind).await,
-            StageKind::Clone(kind) => clone_machine(&context, kind),
+            StageKind::Clone(kind) => clone_machine(host, &context, kind).await,
             StageKind::Provision(kind) => provision::execute(host, &context, kind).await,
             StageKind::Export(kind) => export::execute(host, &context, kind).await,
             StageKind::PackOva(kind) => pack_ova::execute(host, &context, kind).await,
@@ -188,14 +188,17 @@ impl Executor for Executors {
 }
 
 /// A linked clone at rest is the same layers under its own hardware: nothing is copied, nothing is started.
-fn clone_machine(
+async fn clone_machine(
+    host: &Host,
     context: &StageContext,
     kind: &crate::model::Clone,
 ) -> Result<Artifact, ExecError> {
-    let upstream = upstream_machine(context)?;
-    let machine = MachineState {
-        hardware: kind.hardware.clone(),
-        ..upstream.clone()
+    let machine = match &kind.source {
+        Some(source) => remote::locate(host, source, &kind.hardware).await?,
+        None => MachineState {
+            hardware: kind.hardware.clone(),
+            ..upstream_machine(context)?.clone()
+        },
     };
     Ok(Artifact {
         machine: Some(machine),

@@ -13,6 +13,7 @@ mod content;
 mod device;
 mod element;
 mod endpoint;
+mod environment;
 mod error;
 mod fetch;
 mod files;
@@ -45,9 +46,9 @@ pub use lease::{Lease, LeaseFile, ManifestEntry};
 pub use ovf::{FileItem, ImportParams, ImportSpec, OvfFile};
 pub use property::Properties;
 pub use spec::{
-    BootDevice, CloneSpec, ConfigSpec, CustomizationLinux, DeviceChange, DeviceSpec, DiskMove,
-    DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation, RelocateSpec,
-    ScsiKind, ToolsSpec,
+    BootDevice, CloneSpec, ConfigSpec, Customization, CustomizationLinux, DeviceChange, DeviceSpec,
+    DiskMove, DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation,
+    RelocateSpec, ScsiKind, ToolsSpec,
 };
 pub use task::Waiting;
 pub use xml::Xml;

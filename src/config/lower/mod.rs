@@ -15,6 +15,7 @@ mod project;
 mod site;
 mod stage;
 mod steps;
+mod vsphere;
 mod when;
 
 pub(super) use project::file;

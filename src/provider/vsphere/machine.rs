@@ -146,6 +146,7 @@ impl VsphereMachine {
             name: self.mark.name.clone(),
             uuid: uuid.ok_or_else(|| VimError::Protocol("the machine has no uuid".into()))?,
             snapshot: snapshot.id,
+            version: None,
         })
     }
 }
@@ -210,7 +211,7 @@ impl Machine for VsphereMachine {
         }
         let guest = settings
             .guest_network
-            .map(|network| network.address().to_string());
+            .map(|network| network.address.to_string());
         let server = self.lab.client.server();
         let server = server.rsplit_once(':').map_or(server, |(host, _)| host);
         let towards = guest.unwrap_or_else(|| server.to_owned());

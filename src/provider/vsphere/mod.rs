@@ -5,6 +5,8 @@
 //! It gets its own name only when its stage is recorded.
 
 mod address;
+mod clone;
+mod copy;
 mod error;
 mod hardware;
 mod keys;
@@ -13,7 +15,9 @@ mod machine;
 mod media;
 mod owned;
 mod place;
+mod preflight;
 mod settings;
+mod source;
 mod text;
 mod transfer;
 
@@ -27,11 +31,11 @@ use tokio::sync::OnceCell;
 use self::error::{misfit, misplaced, translate};
 use self::place::Place;
 use super::{Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Work};
-use crate::model::{Digest, Hardware, Remote};
+use crate::model::{Digest, Hardware, MachineSource, Remote};
 use crate::sys::{Cancel, Guard, Journal};
 use crate::vim::{Client, Ref, Waiting};
 
-pub use settings::{Network, Settings};
+pub use settings::Settings;
 
 /// How long clean-up on the server is waited for at the end.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
@@ -62,6 +66,8 @@ struct Lab {
     serial: AtomicU32,
     /// Names of machines, as far as they were seen.
     names: Mutex<BTreeMap<String, String>>,
+    /// Hardware in whose way nothing stood.
+    passed: Mutex<Vec<Hardware>>,
 }
 
 /// A lock whose holder may have panicked: what it guards is whole between any two statements.
@@ -141,6 +147,7 @@ impl Shared {
                 run: self.run.clone(),
                 serial: AtomicU32::new(0),
                 names: Mutex::default(),
+                passed: Mutex::default(),
             })),
             Err(error) => {
                 client.logout().await;
@@ -177,6 +184,17 @@ impl Provider for Vsphere {
                 .await,
         );
         errors
+    }
+
+    async fn transfers(&self) -> Vec<ProviderError> {
+        let Ok(lab) = self.shared.lab().await else {
+            // told by the other questions
+            return Vec::new();
+        };
+        match lab.unreachable_hosts().await {
+            Ok(errors) => errors,
+            Err(error) => vec![translate(error)],
+        }
     }
 
     async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
@@ -221,7 +239,9 @@ impl Provider for Vsphere {
 
     async fn discard(&self, checkpoint: &Remote) -> Result<(), ProviderError> {
         let lab = self.shared.session().await?;
-        let snapshot = owned::snapshot(checkpoint);
+        let Some(snapshot) = owned::snapshot(checkpoint) else {
+            return Ok(());
+        };
         let cancel = Cancel::new();
         match lab
             .client
@@ -231,6 +251,15 @@ impl Provider for Vsphere {
             Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
             other => other.map_err(translate),
         }
+    }
+
+    async fn locate(
+        &self,
+        source: &MachineSource,
+        hardware: &Hardware,
+    ) -> Result<Remote, Vec<ProviderError>> {
+        let lab = self.shared.lab().await?;
+        lab.locate(source, hardware).await
     }
 
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {

@@ -162,7 +162,12 @@ async fn compute(
         Some(host) => client.read(host, &["parent"]).await?.reference("parent"),
         None => None,
     };
-    let compute = match (of_host, settings.cluster.as_deref()) {
+    // a host that stands alone is its own, whatever else the settings are used for
+    let cluster = match client.about().api {
+        ApiType::VirtualCenter => settings.cluster.as_deref(),
+        ApiType::HostAgent => None,
+    };
+    let compute = match (of_host, cluster) {
         (Some(compute), None) => compute,
         (_, cluster) => match pick("cluster", "cluster", cluster, &computes) {
             Ok(found) => found.obj,
