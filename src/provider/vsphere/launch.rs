@@ -297,12 +297,17 @@ impl Lab {
                 help: "remove what is not needed there, or choose another `datastore`".into(),
             });
         }
+        if self.allowed.initialized() {
+            return errors;
+        }
         match self
             .client
             .privileges(&self.place.machines, PRIVILEGES)
             .await
         {
-            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) if missing.is_empty() => {
+                let _ = self.allowed.set(());
+            }
             Ok(missing) => errors.push(ProviderError::Environment {
                 message: format!("the account lacks privileges: {}", missing.join(", ")),
                 help: "grant them on the datacenter, or use another account".into(),

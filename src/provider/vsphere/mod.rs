@@ -7,6 +7,7 @@
 mod address;
 mod error;
 mod hardware;
+mod inventory;
 mod keys;
 mod launch;
 mod machine;
@@ -62,6 +63,10 @@ struct Lab {
     serial: AtomicU32,
     /// Names of machines, as far as they were seen.
     names: Mutex<BTreeMap<String, String>>,
+    /// Machines by their uuid, as far as they were found.
+    machines: Mutex<BTreeMap<String, Ref>>,
+    /// Set when the account has been seen to have all privileges.
+    allowed: OnceCell<()>,
 }
 
 /// A lock whose holder may have panicked: what it guards is whole between any two statements.
@@ -141,6 +146,8 @@ impl Shared {
                 run: self.run.clone(),
                 serial: AtomicU32::new(0),
                 names: Mutex::default(),
+                machines: Mutex::default(),
+                allowed: OnceCell::new(),
             })),
             Err(error) => {
                 client.logout().await;
