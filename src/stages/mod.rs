@@ -3,6 +3,7 @@
 //! What all kinds share: [`Host`] is what surrounds a stage, `machine` takes one from power-on to a login and back to
 //! rest, `resolve` fills in late values, `outputs` puts files where users look for them.
 
+mod again;
 mod checkpoints;
 mod command;
 mod export;

@@ -9,6 +9,7 @@ mod clone;
 mod copy;
 mod error;
 mod hardware;
+mod inventory;
 mod keys;
 mod launch;
 mod machine;
@@ -68,6 +69,8 @@ struct Lab {
     names: Mutex<BTreeMap<String, String>>,
     /// Hardware in whose way nothing stood.
     passed: Mutex<Vec<Hardware>>,
+    /// Machines by their uuid, as far as they were found.
+    machines: Mutex<BTreeMap<String, Ref>>,
 }
 
 /// A lock whose holder may have panicked: what it guards is whole between any two statements.
@@ -148,6 +151,7 @@ impl Shared {
                 serial: AtomicU32::new(0),
                 names: Mutex::default(),
                 passed: Mutex::default(),
+                machines: Mutex::default(),
             })),
             Err(error) => {
                 client.logout().await;

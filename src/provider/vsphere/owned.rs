@@ -1,8 +1,8 @@
 //! Machines that are forge's own on the server: known by their mark, named, looked for, removed. Nothing without the mark
 //! is ever touched.
 
-use super::Lab;
 use super::error::translate;
+use super::{Lab, locked};
 use crate::model::Remote;
 use crate::provider::{Mark, ProviderError};
 use crate::sys::Cancel;
@@ -16,6 +16,7 @@ pub(super) const FINGERPRINT: &str = "forge.fingerprint";
 /// What is read of a machine to know it.
 const ABOUT: &[&str] = &[
     "name",
+    "config.instanceUuid",
     "config.extraConfig",
     "config.changeVersion",
     "config.template",
@@ -50,11 +51,22 @@ fn has_snapshot(read: &Properties, id: &str) -> bool {
 impl Lab {
     /// The machine with this identity, and what is known of it.
     pub(super) async fn known(&self, uuid: &str) -> Result<Option<(Ref, Properties)>, VimError> {
+        // found once, it is asked itself whether it still is that machine
+        let before = locked(&self.machines).get(uuid).cloned();
+        if let Some(vm) = before
+            && let Ok(read) = self.client.read(&vm, ABOUT).await
+            && read.text("config.instanceUuid") == Some(uuid)
+        {
+            return Ok(Some((vm, read)));
+        }
         let Some(vm) = self.client.find_vm_by_uuid(uuid).await? else {
             return Ok(None);
         };
         match self.client.read(&vm, ABOUT).await {
-            Ok(read) => Ok(Some((vm, read))),
+            Ok(read) => {
+                locked(&self.machines).insert(uuid.to_owned(), vm.clone());
+                Ok(Some((vm, read)))
+            }
             Err(error) if error.is("ManagedObjectNotFound") => Ok(None),
             Err(error) => Err(error),
         }
