@@ -16,6 +16,7 @@ mod outputs;
 mod pack_ova;
 mod project_key;
 mod provision;
+mod publish;
 mod remote;
 mod resolve;
 mod shell;
@@ -130,7 +131,8 @@ pub(crate) fn running_hardware(stage: &Stage) -> Option<&Hardware> {
         | StageKind::Clone(_)
         | StageKind::Export(_)
         | StageKind::PackOva(_)
-        | StageKind::Verify(_) => None,
+        | StageKind::Verify(_)
+        | StageKind::Publish(_) => None,
     }
 }
 
@@ -172,6 +174,7 @@ impl Executor for Executors {
             StageKind::Export(kind) => export::execute(host, &context, kind).await,
             StageKind::PackOva(kind) => pack_ova::execute(host, &context, kind).await,
             StageKind::Verify(kind) => verify::execute(host, &context, kind).await,
+            StageKind::Publish(kind) => publish::execute(host, &context, kind).await,
         }
     }
 

@@ -94,14 +94,15 @@ pub fn server_of<'s>(host: &Host, stage: &'s Stage) -> Option<&'s Name> {
     let named = match &stage.kind {
         StageKind::IsoBase(kind) => &kind.provider,
         StageKind::Verify(kind) => &kind.provider,
+        StageKind::Publish(kind) => &kind.provider,
         _ => return None,
     };
     let provider = host.providers.get(named)?;
     provider.on_server().then_some(named)
 }
 
-/// What stands in the way of the machines of these stages, all of it at once: each provider is asked about each hardware
-/// that one of them runs.
+/// What stands in the way of these stages on servers, all of it at once: each provider is asked about each hardware that
+/// one of them runs, and about the libraries that appliances are put into.
 pub async fn preflight<'s>(
     host: &Host,
     stages: impl Iterator<Item = &'s Stage>,
@@ -109,8 +110,14 @@ pub async fn preflight<'s>(
     let mut asked: Vec<(&Name, &Hardware)> = Vec::new();
     let mut errors: Vec<(Name, ProviderError)> = Vec::new();
     for stage in stages {
-        let StageKind::IsoBase(kind) = &stage.kind else {
-            continue;
+        let kind = match &stage.kind {
+            StageKind::IsoBase(kind) => kind,
+            StageKind::Publish(kind) => {
+                let error = super::publish::preflight(host, stage, kind).await;
+                note(&mut errors, &kind.provider, error);
+                continue;
+            }
+            _ => continue,
         };
         let question = (&kind.provider, &kind.hardware);
         let Some(provider) = host.providers.get(&kind.provider) else {
@@ -122,16 +129,25 @@ pub async fn preflight<'s>(
             found = provider.preflight(&kind.hardware).await;
         }
         found.extend(provider.clash(&mark(host, stage)).await);
-        for error in found {
-            let known = errors
-                .iter()
-                .any(|(_, known)| known.to_string() == error.to_string());
-            if !known {
-                errors.push((kind.provider.clone(), error));
-            }
-        }
+        note(&mut errors, &kind.provider, found);
     }
     errors
+}
+
+/// Notes errors, each once.
+fn note(
+    errors: &mut Vec<(Name, ProviderError)>,
+    provider: &Name,
+    found: impl IntoIterator<Item = ProviderError>,
+) {
+    for error in found {
+        let known = errors
+            .iter()
+            .any(|(_, known)| known.to_string() == error.to_string());
+        if !known {
+            errors.push((provider.clone(), error));
+        }
+    }
 }
 
 /// The machines on servers that records refer to, each once, with its provider's name.
