@@ -5,6 +5,7 @@
 //!
 //! Stages never ask which provider they have: what differs is data in the specification.
 
+mod appliance;
 #[cfg(test)]
 pub(crate) mod fake;
 mod keyboard;
@@ -21,6 +22,8 @@ use tokio::sync::watch;
 
 use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, MachineSource, Remote, Size};
 use crate::sys::{Cancel, Journal};
+
+pub use appliance::{Appliance, ApplianceFile, Published};
 
 /// Why a machine did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -334,6 +337,25 @@ pub trait Provider: Send + Sync {
         let _ = (machine, work);
         Err(ProviderError::Failed(
             "this provider has no machines on a server".to_owned(),
+        ))
+    }
+
+    /// What stands in the way of an appliance with this mark in a content library.
+    async fn preflight_library(&self, library: &str, mark: Option<&Mark>) -> Option<ProviderError> {
+        let _ = (library, mark);
+        None
+    }
+
+    /// Puts an appliance into a content library: as a new item, or as a new version of the one that the same stage has put
+    /// there before.
+    async fn publish_appliance(
+        &self,
+        appliance: &Appliance,
+        work: Work<'_>,
+    ) -> Result<Published, ProviderError> {
+        let _ = (appliance, work);
+        Err(ProviderError::Failed(
+            "this provider has no content libraries".to_owned(),
         ))
     }
 

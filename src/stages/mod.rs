@@ -17,6 +17,7 @@ mod outputs;
 mod pack_ova;
 mod project_key;
 mod provision;
+mod publish;
 mod remote;
 mod resolve;
 mod shell;
@@ -131,7 +132,8 @@ pub(crate) fn running_hardware(stage: &Stage) -> Option<&Hardware> {
         | StageKind::Clone(_)
         | StageKind::Export(_)
         | StageKind::PackOva(_)
-        | StageKind::Verify(_) => None,
+        | StageKind::Verify(_)
+        | StageKind::Publish(_) => None,
     }
 }
 
@@ -173,6 +175,7 @@ impl Executor for Executors {
             StageKind::Export(kind) => export::execute(host, &context, kind).await,
             StageKind::PackOva(kind) => pack_ova::execute(host, &context, kind).await,
             StageKind::Verify(kind) => verify::execute(host, &context, kind).await,
+            StageKind::Publish(kind) => publish::execute(host, &context, kind).await,
         }
     }
 

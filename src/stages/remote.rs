@@ -103,6 +103,7 @@ fn named_provider(stage: &Stage) -> Option<&Name> {
     match &stage.kind {
         StageKind::IsoBase(kind) => Some(&kind.provider),
         StageKind::Verify(kind) => Some(&kind.provider),
+        StageKind::Publish(kind) => Some(&kind.provider),
         StageKind::Clone(kind) => Some(&kind.source.as_ref()?.provider),
         _ => None,
     }
@@ -129,8 +130,8 @@ pub(super) async fn locate(
     })
 }
 
-/// What stands in the way of the machines of these stages, all of it at once: each provider is asked about each hardware
-/// that one of them runs, and about the way of disks to and from it. Without `local`, providers of this host are not asked.
+/// What stands in the way of these stages, all of it at once: each provider is asked about each hardware that one of them
+/// runs, about the way of disks to and from it, and about the libraries that appliances are put into. Without `local`, providers of this host are not asked.
 pub async fn preflight<'s>(
     host: &Host,
     stages: impl Iterator<Item = &'s Stage>,
@@ -139,12 +140,6 @@ pub async fn preflight<'s>(
     let stages: Vec<&Stage> = stages.collect();
     let mut asked: Vec<(&Name, &Hardware)> = Vec::new();
     let mut errors: Vec<(Name, ProviderError)> = Vec::new();
-    let mut note = |name: &Name, error: ProviderError| {
-        let text = error.to_string();
-        if !errors.iter().any(|(_, known)| known.to_string() == text) {
-            errors.push((name.clone(), error));
-        }
-    };
     for stage in &stages {
         let (name, hardware, source) = match &stage.kind {
             StageKind::IsoBase(kind) => (&kind.provider, &kind.hardware, None),
@@ -153,6 +148,11 @@ pub async fn preflight<'s>(
                 hardware,
                 ..
             }) => (&source.provider, hardware, Some(source)),
+            StageKind::Publish(kind) => {
+                let error = super::publish::preflight(host, stage, kind).await;
+                note(&mut errors, &kind.provider, error);
+                continue;
+            }
             _ => continue,
         };
         let known = host.providers.get(name);
@@ -172,7 +172,7 @@ pub async fn preflight<'s>(
             Some(_) => {}
             None => found.extend(provider.clash(&mark(host, stage)).await),
         }
-        found.into_iter().for_each(|error| note(name, error));
+        note(&mut errors, name, found);
     }
     let servers: BTreeSet<&Name> = stages
         .iter()
@@ -181,7 +181,7 @@ pub async fn preflight<'s>(
     for name in servers {
         if let Some(provider) = host.providers.get(name) {
             let found = provider.transfers().await;
-            found.into_iter().for_each(|error| note(name, error));
+            note(&mut errors, name, found);
         }
     }
     errors
@@ -202,6 +202,22 @@ fn transfers<'s>(stages: &[&'s Stage], stage: &'s Stage) -> Option<&'s Name> {
             }
         }
         _ => None,
+    }
+}
+
+/// Notes errors, each once.
+fn note(
+    errors: &mut Vec<(Name, ProviderError)>,
+    provider: &Name,
+    found: impl IntoIterator<Item = ProviderError>,
+) {
+    for error in found {
+        let known = errors
+            .iter()
+            .any(|(_, known)| known.to_string() == error.to_string());
+        if !known {
+            errors.push((provider.clone(), error));
+        }
     }
 }
 

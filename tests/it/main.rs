@@ -12,6 +12,7 @@ mod faults;
 mod init;
 mod input;
 mod layering;
+mod library;
 mod nightly;
 mod read;
 mod storage;

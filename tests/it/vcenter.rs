@@ -19,7 +19,7 @@ fn forge(sandbox: &Sandbox, args: &[&str]) -> Output {
 }
 
 /// Starts forge and waits until it says `what`.
-fn until(sandbox: &Sandbox, args: &[&str], what: &str) -> Child {
+pub(super) fn until(sandbox: &Sandbox, args: &[&str], what: &str) -> Child {
     let mut child = sandbox.start(args);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut seen = Vec::new();
@@ -34,7 +34,7 @@ fn until(sandbox: &Sandbox, args: &[&str], what: &str) -> Child {
     panic!("forge never said `{what}`:\n{}", seen.join("\n"));
 }
 
-fn signal(child: &mut Child, signal: &str) -> Option<i32> {
+pub(super) fn signal(child: &mut Child, signal: &str) -> Option<i32> {
     let pid = child.id().to_string();
     let sent = std::process::Command::new("kill")
         .args([signal, &pid])
@@ -64,7 +64,7 @@ fn stopped(server: &VCenter, sandbox: &Sandbox) {
 }
 
 /// The password is nowhere.
-fn no_secrets(server: &VCenter, sandbox: &Sandbox) {
+pub(super) fn no_secrets(server: &VCenter, sandbox: &Sandbox) {
     let password = server.get("password");
     for entry in walkdir::WalkDir::new(sandbox.path(".forge")) {
         let entry = entry.unwrap();

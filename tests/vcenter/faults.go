@@ -24,6 +24,10 @@ var faultNames = map[string]string{
 	"datastore-full":    "method or path",
 	"cut-transfer":      "path",
 	"http-502":          "path",
+	"http-404":          "path",
+	"hold-upload":       "path",
+	"rest-expired":      "path",
+	"library-error":     "name of the library",
 }
 
 // injected is one fault that is switched on.

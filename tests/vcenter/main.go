@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	_ "github.com/vmware/govmomi/pbm/simulator" // storage policies
 	"github.com/vmware/govmomi/simulator"
 	_ "github.com/vmware/govmomi/vapi/simulator" // the REST API: tags, content library
 	"github.com/vmware/govmomi/vim25/types"
@@ -102,7 +103,7 @@ func run(o *options) error {
 	if err := os.MkdirAll(o.inv.dir, 0o755); err != nil {
 		return err
 	}
-	w := &world{set: o.set, esx: o.esx, machines: map[types.ManagedObjectReference]*machine{}, tickets: map[string]bool{}}
+	w := &world{set: o.set, esx: o.esx, machines: map[types.ManagedObjectReference]*machine{}, tickets: map[string]bool{}, shelves: shelves{held: make(chan string, 16)}}
 	if w.net, err = newNetwork(o.guestNet); err != nil {
 		return err
 	}

@@ -318,6 +318,20 @@ const VERIFY: &[Key] = &[
     key("sleep", Duration, "The time between tries."),
 ];
 
+const PUBLISH: &[Key] = &[
+    key(
+        "provider",
+        Shape::Name,
+        "The provider on whose server the library is; none: the first one of type `vsphere`.",
+    ),
+    key("library", Text, "The content library's name."),
+    key(
+        "item",
+        Text,
+        "What the appliance is called there; none: its own name.",
+    ),
+];
+
 macro_rules! kinds {
     ($($word:literal $what:literal $keys:ident),+ $(,)?) => {
         /// The known keys of a stage of this kind.
@@ -355,6 +369,7 @@ kinds!(
     "export" "a stage of kind `export`" EXPORT,
     "pack-ova" "a stage of kind `pack-ova`" PACK_OVA,
     "verify" "a stage of kind `verify`" VERIFY,
+    "publish" "a stage of kind `publish`" PUBLISH,
 );
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod machine;
 mod media;
 mod pack;
 mod project;
+mod publish;
 mod site;
 mod stage;
 mod steps;

@@ -12,6 +12,7 @@ mod hardware;
 mod inventory;
 mod keys;
 mod launch;
+mod library;
 mod machine;
 mod media;
 mod owned;
@@ -31,7 +32,9 @@ use tokio::sync::OnceCell;
 
 use self::error::{misfit, misplaced, translate};
 use self::place::Place;
-use super::{Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Work};
+use super::{
+    Appliance, Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Published, Work,
+};
 use crate::model::{Digest, Hardware, MachineSource, Remote};
 use crate::sys::{Cancel, Guard, Journal};
 use crate::vim::{Client, Ref, Waiting};
@@ -311,6 +314,22 @@ impl Provider for Vsphere {
     ) -> Result<Vec<Exported>, ProviderError> {
         let lab = self.shared.session().await?;
         transfer::export(&lab, machine, work).await
+    }
+
+    async fn preflight_library(&self, library: &str, mark: Option<&Mark>) -> Option<ProviderError> {
+        match self.shared.session().await {
+            Ok(lab) => lab.shelf(library, mark).await.err(),
+            Err(error) => Some(error),
+        }
+    }
+
+    async fn publish_appliance(
+        &self,
+        appliance: &Appliance,
+        work: Work<'_>,
+    ) -> Result<Published, ProviderError> {
+        let lab = self.shared.session().await?;
+        library::publish(&self.shared, lab, appliance, work).await
     }
 
     async fn close(&self) {
