@@ -157,9 +157,22 @@ func exportDisk(dsPath, out string) error {
 	if err != nil {
 		return err
 	}
-	_, err = qemuImg(context.Background(), "convert", "-U", "-f", format, "-O", "vmdk",
-		"-o", "subformat=streamOptimized,adapter_type=lsilogic", file, out)
-	return err
+	if _, err = qemuImg(context.Background(), "convert", "-U", "-f", format, "-O", "vmdk",
+		"-o", "subformat=streamOptimized,adapter_type=lsilogic", file, out); err != nil {
+		return err
+	}
+	return endStream(out)
+}
+
+// endStream adds the end-of-stream marker, an empty sector, which qemu-img
+// leaves out.
+func endStream(file string) error {
+	const sector = 512
+	st, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(file, (st.Size()+sector-1)/sector*sector+sector)
 }
 
 func vmDisks(devices []types.BaseVirtualDevice) []*types.VirtualDisk {

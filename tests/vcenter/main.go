@@ -129,6 +129,9 @@ func run(o *options) error {
 	if err != nil {
 		return err
 	}
+	w.mu.Lock()
+	w.outlet = &outlet{srv: srv, open: srv.Listener}
+	w.mu.Unlock()
 	defer srv.CloseClientConnections() // Close would wait for those who wait for updates
 	line, err := json.Marshal(readiness{"https://" + srv.URL.Host + "/sdk", id.sha1(), id.sha256(), id.caFile, controlURL, o.user, o.pass, o.dir})
 	if err != nil {
