@@ -16,4 +16,6 @@ mod read;
 mod storage;
 mod support;
 mod vcenter;
+mod vcenter_faults;
+mod vcenter_interrupted;
 mod vm;
