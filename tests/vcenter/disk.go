@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -164,15 +165,30 @@ func exportDisk(dsPath, out string) error {
 	return endStream(out)
 }
 
-// endStream adds the end-of-stream marker, an empty sector, which qemu-img
-// leaves out.
+// endStream ends a stream-optimized VMDK as a host does, with a marker that is
+// an empty sector. qemu-img fills the file up with empty sectors, or adds none.
 func endStream(file string) error {
 	const sector = 512
-	st, err := os.Stat(file)
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	return os.Truncate(file, (st.Size()+sector-1)/sector*sector+sector)
+	defer f.Close()
+	head := make([]byte, 72)
+	if _, err = f.ReadAt(head, 0); err != nil {
+		return err
+	}
+	at := int64(binary.LittleEndian.Uint64(head[64:])) * sector // what comes before the grains
+	for marker := head[:12]; ; {                                // a grain's place and its length
+		if _, err = f.ReadAt(marker, at); err != nil && err != io.EOF {
+			return err
+		}
+		length := int64(binary.LittleEndian.Uint32(marker[8:]))
+		if err == io.EOF || length == 0 {
+			return f.Truncate(at + sector)
+		}
+		at += (int64(len(marker)) + length + sector - 1) / sector * sector
+	}
 }
 
 func vmDisks(devices []types.BaseVirtualDevice) []*types.VirtualDisk {
