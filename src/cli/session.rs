@@ -183,8 +183,9 @@ impl Session {
                     let settings = settings
                         .map(|(k, v)| (k.clone(), self.revealed(v)))
                         .collect();
-                    let settings =
+                    let mut settings =
                         vsphere::Settings::parse(&settings, &self.root).map_err(wrong)?;
+                    settings.unset = config.unset.values().cloned().collect();
                     Arc::new(Vsphere::new(name.as_str(), settings, run, around.clone()))
                 }
             };

@@ -123,6 +123,14 @@ impl Shared {
     }
 
     async fn begin(&self) -> Result<Arc<Lab>, Vec<ProviderError>> {
+        if !self.settings.unset.is_empty() {
+            let unset = self.settings.unset.iter();
+            let unset = unset.map(|message| ProviderError::Environment {
+                message: message.clone(),
+                help: "set it".into(),
+            });
+            return Err(unset.collect());
+        }
         let endpoint = self.settings.endpoint().map_err(|missing| {
             vec![ProviderError::Environment {
                 message: format!(
