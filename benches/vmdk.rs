@@ -74,6 +74,7 @@ fn pack_ova(vmdk: &str, to: &str) {
             capacity: info.capacity,
             populated: info.populated,
         }],
+        nvram: None,
         product: Product::default(),
         annotation: None,
         eula: None,

@@ -407,6 +407,11 @@ pub trait Machine: Send + Sync {
     /// Where the guest's SSH port is reached, as it becomes known and changes.
     fn addresses(&mut self) -> watch::Receiver<Address>;
 
+    /// Where people see the machine in their browser, if its provider has such a place; they log in there themselves.
+    fn console(&self) -> Option<String> {
+        None
+    }
+
     /// The host's address as the guest sees it.
     fn host_address(&self) -> String;
 

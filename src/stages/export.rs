@@ -16,6 +16,11 @@ use crate::provider::{Exported, Provider, Work};
 use crate::store::Put;
 use crate::sys::Cancel;
 
+/// The name of the output that holds the UEFI variables, where there are any.
+pub(super) fn nvram_name() -> Result<Name, StageFailure> {
+    Name::parse("nvram").map_err(|e| failure(e.to_string()))
+}
+
 /// The output name of disk `index` (from 0).
 pub(super) fn disk_name(index: usize) -> Result<Name, StageFailure> {
     Name::parse(&format!("disk-{}", index + 1)).map_err(|e| failure(e.to_string()))
@@ -138,8 +143,15 @@ async fn from_server(
         machine: Some(machine.clone()),
         ..Artifact::default()
     };
-    let disks = exported.into_iter().filter(|file| file.capacity.is_some());
-    for (index, disk) in disks.enumerate() {
+    let (disks, others): (Vec<_>, Vec<_>) = exported
+        .into_iter()
+        .partition(|file| file.capacity.is_some());
+    // a system whose boot entry is lost does not start
+    for file in others {
+        let stored = host.store.put_hashed(&file.path, &file.digest, Put::Move)?;
+        artifact.files.insert(nvram_name()?, stored);
+    }
+    for (index, disk) in disks.into_iter().enumerate() {
         context.output.step(format!("checking disk {}", index + 1));
         let options = WriteOptions::new(disk_file(base, index), disk.digest);
         let job = Received {

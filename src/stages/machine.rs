@@ -91,6 +91,9 @@ impl Session {
             .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
             .await?;
         output.note(&provider.describe().await);
+        if let Some(link) = launched.console() {
+            output.line(&format!("console: {link}"));
+        }
         Ok(Self {
             machine: Some(launched),
             memory,

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::export::{disk_file, disk_name};
+use super::export::{disk_file, disk_name, nvram_name};
 use super::failure::{failure, io};
 use super::resolve::Resolver;
 use super::step::optional;
 use super::{Host, outputs, upstream};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::image::ova::{self, OvaError, PackFile, PackInput, PackedOva};
-use crate::image::ovf::{self, Description, DiskFile, Product, Property};
+use crate::image::ovf::{self, Description, DiskFile, NvramFile, Product, Property};
 use crate::model::{Artifact, Name, PackOva, Size, StoredFile};
 use crate::store::{Place, Put};
 use crate::sys::Cancel;
@@ -31,7 +31,14 @@ pub(super) async fn execute(
     let exported = upstream(context)?;
     let disks = disks(exported, &name)?;
     context.output.step("writing the descriptor");
-    let description = describe(&resolver, kind, exported, &name, &disks)?;
+    let nvram = exported.files.get(&nvram_name()?);
+    let description = Description {
+        nvram: nvram.map(|stored| NvramFile {
+            href: format!("{name}.nvram"),
+            size: stored.size,
+        }),
+        ..describe(&resolver, kind, exported, &name, &disks)?
+    };
     let written = ovf::write(&description).map_err(|e| failure(e.to_string()))?;
     for warning in &written.warnings {
         context.output.warn(warning.clone());
@@ -43,10 +50,12 @@ pub(super) async fn execute(
         descriptor: written.text.clone(),
         files: disks
             .iter()
-            .map(|disk| PackFile {
-                name: disk.file.href.clone(),
-                path: host.store.path(&disk.stored.digest),
-                digest: Some(disk.stored.digest),
+            .map(|disk| (disk.file.href.clone(), &disk.stored))
+            .chain(nvram.map(|stored| (format!("{name}.nvram"), stored)))
+            .map(|(name, stored)| PackFile {
+                name,
+                path: host.store.path(&stored.digest),
+                digest: Some(stored.digest),
             })
             .collect(),
         to: staging.path().join("appliance.ova"),
@@ -62,7 +71,8 @@ pub(super) async fn execute(
     }
     let fields = resolver.map(&kind.manifest)?;
     let texts = Texts::new(&name, &written.text, &packed, &description, &disks, &fields);
-    publish(host, &name, &disks, &packed, &ova_path, &texts)
+    let nvram = nvram.cloned();
+    publish(host, &name, (&disks, nvram), &packed, &ova_path, &texts)
 }
 
 /// A disk as it enters the appliance.
@@ -149,6 +159,7 @@ fn describe(
         name: name.to_owned(),
         hardware: machine.hardware.clone(),
         disks: disks.iter().map(|disk| disk.file.clone()).collect(),
+        nvram: None,
         product: Product {
             name: resolver.text(&kind.product)?,
             vendor: optional(resolver, kind.vendor.as_ref())?,
@@ -261,7 +272,7 @@ fn manifest(
 fn publish(
     host: &Host,
     name: &str,
-    disks: &[PackedDisk],
+    (disks, nvram): (&[PackedDisk], Option<StoredFile>),
     packed: &PackedOva,
     ova_path: &Path,
     texts: &Texts,
@@ -292,6 +303,14 @@ fn publish(
         // disks are large and nobody edits them: the store's own file, read-only, where the file system can link it
         outputs::show(host, &stored, Place::Link)?;
         artifact.files.insert(disk.name.clone(), stored);
+    }
+    if let Some(nvram) = nvram {
+        let stored = StoredFile {
+            path: Some(shown(&format!("{name}.nvram"))),
+            ..nvram
+        };
+        outputs::show(host, &stored, Place::Copy)?;
+        artifact.files.insert(nvram_name()?, stored);
     }
     Ok(artifact)
 }

@@ -103,9 +103,9 @@ fn ova(packed: &Artifact) -> Result<(&str, &StoredFile), StageFailure> {
 /// What the appliance consists of, the descriptor first, as its importers read it.
 fn files(host: &Host, packed: &Artifact) -> Result<Vec<ApplianceFile>, StageFailure> {
     let outputs = packed.files.keys().map(Name::as_str);
-    let disks = outputs.filter(|name| name.starts_with("disk-"));
+    let others = outputs.filter(|name| name.starts_with("disk-") || *name == "nvram");
     let mut files = Vec::new();
-    for output in ["ovf", "mf"].into_iter().chain(disks) {
+    for output in ["ovf", "mf"].into_iter().chain(others) {
         let (name, stored) = file(packed, output)
             .ok_or_else(|| failure(format!("the stage that `from` names has left no {output}")))?;
         files.push(ApplianceFile {

@@ -261,6 +261,10 @@ fn vm_hosts_that_disks_come_from_are_reached_before_anything_runs() {
 fn vm_a_host_without_vcenter_copies_disks_instead_of_cloning() {
     let server = VCenter::start_with(&["-esx"]);
     let sandbox = server.project();
+    // with UEFI, whose variables are copied and exported too; GRUB starts the installer by itself
+    let vars = sandbox.read("vars/mini.toml");
+    let (vars, _) = vars.split_once("boot_wait_text").unwrap();
+    sandbox.write("vars/mini.toml", &format!("{vars}firmware = \"efi\"\n"));
     let said = sandbox.forge(&["run", "ova", "--provider", "lab"]).exits(0);
     assert!(said.stdout.contains("25 passed"), "{}", said.all());
     assert_eq!(
@@ -270,10 +274,22 @@ fn vm_a_host_without_vcenter_copies_disks_instead_of_cloning() {
     assert_eq!(server.calls("CloneVM_Task"), 0);
     assert!(server.calls("CopyVirtualDisk_Task") > 0);
     server.is_tidy(&sandbox);
+    let name = "output/k3s-mini-1.2.3/k3s-mini-1.2.3";
+    let ovf = sandbox.read(&format!("{name}.ovf"));
+    assert!(
+        ovf.contains(r#"vmw:key="nvram" vmw:value="ovf:/file/file2""#),
+        "{ovf}"
+    );
+    assert!(
+        std::fs::metadata(sandbox.path(&format!("{name}.nvram")))
+            .unwrap()
+            .len()
+            > 65_536
+    );
     // the shared cache is others' too
     let own = sandbox.path("cache");
     let sandbox = sandbox.with_cache(&own);
     let _ = sandbox.forge(&["clean", "iso-base", "provision"]).exits(0);
     let left = server.govc(&["datastore.ls", "-ds", "Packer"]);
-    assert_eq!(left.trim(), "forge");
+    assert_eq!(left.trim(), "bare\nforge");
 }

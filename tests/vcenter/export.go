@@ -153,11 +153,20 @@ func (l *nfcLease) expect(vm *simulator.VirtualMachine, limit time.Duration) *ty
 			Url: l.url(name), SslThumbprint: thumbprint, Disk: types.NewBool(isDisk), TargetId: name,
 		})
 	}
+	if wantsNVRAM(vm) {
+		name := vm.Name + ".nvram"
+		f := &leaseFile{key: fmt.Sprintf("/%s/nvram", vm.Self.Value), store: nvramFile(vm)}
+		l.add(name, f)
+		info.DeviceUrl = append(info.DeviceUrl, types.HttpNfcLeaseDeviceUrl{
+			Key: f.key, ImportKey: fmt.Sprintf("/%s/nvram", vm.Name),
+			Url: l.url(name), SslThumbprint: thumbprint, Disk: types.NewBool(false), TargetId: name,
+		})
+	}
 	return info
 }
 
 // receive stores an uploaded file as the device's content.
-func (l *nfcLease) receive(dev types.BaseVirtualDevice, r *http.Request) error {
+func (l *nfcLease) receive(to *leaseFile, r *http.Request) error {
 	f, err := os.CreateTemp(l.dir, "up-")
 	if err != nil {
 		return err
@@ -170,6 +179,10 @@ func (l *nfcLease) receive(dev types.BaseVirtualDevice, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if to.store != "" {
+		return copyFile(to.store, f.Name())
+	}
+	dev := to.device
 	disk, ok := dev.(*types.VirtualDisk)
 	if !ok {
 		file, err := hostPath(fileBacking(dev).FileName)
@@ -179,7 +192,7 @@ func (l *nfcLease) receive(dev types.BaseVirtualDevice, r *http.Request) error {
 		_ = os.MkdirAll(filepath.Dir(file), 0o755)
 		return copyFile(file, f.Name())
 	}
-	to, err := newData(diskPath(disk), "")
+	data, err := newData(diskPath(disk), "")
 	if err != nil {
 		return err
 	}
@@ -190,7 +203,7 @@ func (l *nfcLease) receive(dev types.BaseVirtualDevice, r *http.Request) error {
 	if !strings.EqualFold(chain[0].Format, "vmdk") {
 		return fmt.Errorf("the uploaded disk is %s, not a VMDK", chain[0].Format)
 	}
-	if _, err = qemuImg(context.Background(), "convert", "-f", "vmdk", "-O", "qcow2", f.Name(), to); err != nil {
+	if _, err = qemuImg(context.Background(), "convert", "-f", "vmdk", "-O", "qcow2", f.Name(), data); err != nil {
 		return err
 	}
 	return materialise([]types.BaseVirtualDevice{disk}, false) // at least the capacity of the descriptor

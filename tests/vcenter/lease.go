@@ -48,6 +48,7 @@ type leaseFile struct {
 	send   string                  // the file to send (export)
 	device types.BaseVirtualDevice // the device to fill (import)
 	disk   *types.VirtualDisk
+	store  string // where to put what is no device's (import)
 }
 
 var leases sync.Map // token -> *nfcLease
@@ -255,10 +256,10 @@ func (w *world) serveNFC(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case f == nil:
 		http.NotFound(rw, r)
-	case f.device != nil && (r.Method == http.MethodPut || r.Method == http.MethodPost):
+	case (f.device != nil || f.store != "") && (r.Method == http.MethodPut || r.Method == http.MethodPost):
 		if fault := w.full(r.URL.Path, "datastore"); fault != nil {
 			http.Error(rw, "500 There is not enough space on the file system", http.StatusInternalServerError)
-		} else if err := l.receive(f.device, r); err != nil {
+		} else if err := l.receive(f, r); err != nil {
 			log.Printf("import %s: %v", name, err)
 			http.Error(rw, err.Error(), http.StatusInternalServerError)
 		} else {

@@ -61,6 +61,7 @@ func init() {
 		"VirtualMachine.ExportVm":                           exportVM,
 		"VirtualMachine.MarkAsTemplate":                     markAsTemplate,
 		"VirtualMachineSnapshot.ExportSnapshot":             exportSnapshot,
+		"OvfManager.CreateImportSpec":                       createImportSpec,
 		"ResourcePool.ImportVApp":                           importVApp,
 		"OvfManager.CreateDescriptor":                       createDescriptor,
 		"HttpNfcLease.HttpNfcLeaseComplete":                 leaseComplete,

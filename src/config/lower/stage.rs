@@ -79,9 +79,10 @@ pub(super) fn outputs(decl: &StageDecl<'_>) -> Vec<String> {
                 .collect();
         }
         // how many disks there are is known only when the machine is
-        "export" => &["disk-1", "disk-2", "disk-3", "disk-4"],
+        "export" => &["disk-1", "disk-2", "disk-3", "disk-4", "nvram"],
         "pack-ova" => &[
             "ova", "sha256", "ovf", "mf", "manifest", "disk-1", "disk-2", "disk-3", "disk-4",
+            "nvram",
         ],
         "publish" => &["item"],
         _ => &[],

@@ -57,6 +57,7 @@ pub(super) fn make() -> Made {
             capacity: info.capacity,
             populated: info.populated,
         }],
+        nvram: None,
         product: Product {
             name: "App".into(),
             ..Product::default()

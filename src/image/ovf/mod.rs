@@ -32,6 +32,8 @@ pub struct Description {
     pub hardware: Hardware,
     /// The files of its disks, in the hardware's order.
     pub disks: Vec<DiskFile>,
+    /// The file with the UEFI variables, as VMware writes them.
+    pub nvram: Option<NvramFile>,
     /// What it is, for people and for those who deploy it.
     pub product: Product,
     /// A note for people.
@@ -51,6 +53,15 @@ pub struct DiskFile {
     pub capacity: Size,
     /// Bytes of the disk that are not zeros.
     pub populated: Size,
+}
+
+/// The file with a machine's UEFI variables within an appliance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvramFile {
+    /// The file's name.
+    pub href: String,
+    /// The file's size.
+    pub size: Size,
 }
 
 /// A product section.

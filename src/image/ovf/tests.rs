@@ -30,6 +30,10 @@ fn machine() -> Description {
             capacity: Size::from_mib(8192),
             populated: Size::from_bytes(65_536 * 7),
         }],
+        nvram: Some(NvramFile {
+            href: "k3s-mini.nvram".into(),
+            size: Size::from_bytes(270_840),
+        }),
         product: Product {
             name: "k3s <mini> & more".into(),
             vendor: Some("Forge".into()),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::devices::{Devices, advise};
 use super::xml::{XmlWriter, can_hold};
-use super::{Description, DiskFile, OvfError, Property, STREAM_OPTIMIZED, guest, items};
+use super::{Description, DiskFile, NvramFile, OvfError, Property, STREAM_OPTIMIZED, guest, items};
 use crate::model::{Firmware, Hardware, Size};
 
 /// A descriptor, and what the one who asked for it should know.
@@ -23,6 +23,7 @@ pub fn write(description: &Description) -> Result<Written, OvfError> {
         name,
         hardware,
         disks,
+        nvram,
         product,
         annotation,
         eula,
@@ -33,7 +34,7 @@ pub fn write(description: &Description) -> Result<Written, OvfError> {
     let devices = Devices::new(hardware, &mut warnings)?;
     let mut xml = XmlWriter::new();
     xml.open("Envelope", NAMESPACES);
-    references(&mut xml, disks);
+    references(&mut xml, disks, nvram.as_ref());
     disk_section(&mut xml, disks);
     network_section(&mut xml, &devices.networks);
     xml.open("VirtualSystem", &[("ovf:id", name)]);
@@ -93,6 +94,7 @@ fn check(description: &Description) -> Result<(), OvfError> {
         name,
         hardware,
         disks,
+        nvram: _,
         product,
         annotation,
         eula,
@@ -138,15 +140,17 @@ fn check(description: &Description) -> Result<(), OvfError> {
     }
 }
 
-fn references(xml: &mut XmlWriter, disks: &[DiskFile]) {
+fn references(xml: &mut XmlWriter, disks: &[DiskFile], nvram: Option<&NvramFile>) {
     xml.open("References", &[]);
-    for (i, disk) in disks.iter().enumerate() {
+    let files = disks.iter().map(|disk| (&disk.href, disk.size));
+    let files = files.chain(nvram.map(|file| (&file.href, file.size)));
+    for (i, (href, size)) in files.enumerate() {
         xml.empty(
             "File",
             &[
-                ("ovf:href", &percent_encode(&disk.href)),
+                ("ovf:href", &percent_encode(href)),
                 ("ovf:id", &format!("file{}", i + 1)),
-                ("ovf:size", &disk.size.bytes().to_string()),
+                ("ovf:size", &size.bytes().to_string()),
             ],
         );
     }
@@ -213,6 +217,8 @@ fn hardware_section(xml: &mut XmlWriter, description: &Description, devices: &De
     let Description {
         name,
         hardware,
+        disks,
+        nvram,
         product,
         ..
     } = description;
@@ -232,6 +238,23 @@ fn hardware_section(xml: &mut XmlWriter, description: &Description, devices: &De
     xml.leaf("vssd:VirtualSystemType", &version);
     xml.close("System");
     items::write(xml, hardware, devices);
+    settings(xml, hardware);
+    // as ovftool and vCenter write it
+    if nvram.is_some() {
+        xml.empty(
+            "vmw:ExtraConfig",
+            &[
+                ("ovf:required", "false"),
+                ("vmw:key", "nvram"),
+                ("vmw:value", &format!("ovf:/file/file{}", disks.len() + 1)),
+            ],
+        );
+    }
+    xml.close("VirtualHardwareSection");
+}
+
+/// What VMware has no item for.
+fn settings(xml: &mut XmlWriter, hardware: &Hardware) {
     let config = |xml: &mut XmlWriter, key: &str, value: &str| {
         xml.empty(
             "vmw:Config",
@@ -250,7 +273,16 @@ fn hardware_section(xml: &mut XmlWriter, description: &Description, devices: &De
     if hardware.firmware == Firmware::EfiSecure {
         config(xml, "bootOptions.efiSecureBootEnabled", "true");
     }
-    xml.close("VirtualHardwareSection");
+    let more = hardware.vsphere.clone().unwrap_or_default();
+    for (key, set) in [
+        ("cpuHotAddEnabled", more.cpu_hot_add),
+        ("memoryHotAddEnabled", more.memory_hot_add),
+        ("nestedHVEnabled", more.nested),
+    ] {
+        if set {
+            config(xml, key, "true");
+        }
+    }
 }
 
 fn write_property(xml: &mut XmlWriter, property: &Property) {

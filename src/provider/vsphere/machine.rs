@@ -19,7 +19,7 @@ use crate::provider::{
     fingerprint,
 };
 use crate::sys::Cancel;
-use crate::vim::{KeyEvent, Ref, VimError, Waiting};
+use crate::vim::{ApiType, KeyEvent, Ref, VimError, Waiting};
 
 /// Between two looks at the screen.
 const LOOK: Duration = Duration::from_millis(400);
@@ -229,6 +229,19 @@ impl Machine for VsphereMachine {
             self.life.clone(),
             settle.map_or(Duration::ZERO, model::Duration::std),
         )
+    }
+
+    fn console(&self) -> Option<String> {
+        let about = self.lab.client.about();
+        let (server, id) = (self.lab.client.server(), &self.vm.id);
+        // as the servers' own clients have it: the machine's page, from which its console opens
+        Some(match (about.api, &about.instance_uuid) {
+            (ApiType::VirtualCenter, Some(uuid)) => format!(
+                "https://{server}/ui/app/vm;nav=v/urn:vmomi:VirtualMachine:{id}:{uuid}/summary"
+            ),
+            (ApiType::VirtualCenter, None) => format!("https://{server}/ui"),
+            (ApiType::HostAgent, _) => format!("https://{server}/ui/#/host/vms/{id}"),
+        })
     }
 
     fn host_address(&self) -> String {
