@@ -6,11 +6,15 @@ measure.py start RESULTS COUNT TOOL COMMAND...           the same for a start-up
 measure.py table RESULTS                                 medians and ratios
 """
 
+import pathlib
 import resource
-import statistics
 import subprocess
 import sys
 import time
+
+sys.dont_write_bytecode = True  # nothing is left beside the shared module
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from results import show  # noqa: E402
 
 COLUMNS = ["round", "step", "tool", "wall_s", "cpu_s", "load"]
 
@@ -36,30 +40,6 @@ def run(results, round_, step, tool, command, log):
     return code, wall
 
 
-def medians(results):
-    """{step: {tool: (wall, cpu)}} in the order of the file."""
-    rows = [line.rstrip("\n").split("\t") for line in open(results)][1:]
-    steps = {}
-    for _, step, tool, wall, cpu, _ in rows:
-        steps.setdefault(step, {}).setdefault(tool, []).append((float(wall), float(cpu)))
-    return {
-        step: {tool: tuple(map(statistics.median, zip(*values))) for tool, values in tools.items()}
-        for step, tools in steps.items()
-    }
-
-
-def table(results):
-    print("| step | forge s | Packer s | forge/Packer | forge CPU s | Packer CPU s | forge/Packer |")
-    print("|---|--:|--:|--:|--:|--:|--:|")
-    for step, tools in medians(results).items():
-        forge, packer = tools["forge"], tools["packer"]
-        cells = []
-        for ours, theirs in zip(forge, packer):
-            digits = 3 if theirs < 1 else 1 if ours >= 1 else 2
-            cells += [f"{ours:.{digits}f}", f"{theirs:.{digits}f}", f"{ours / theirs:.2g}"]
-        print("| " + " | ".join([step, *cells]) + " |")
-
-
 def main(mode, results, *rest):
     if mode == "time":
         round_, step, tool, log, *command = rest
@@ -78,7 +58,7 @@ def main(mode, results, *rest):
                 print(f"{' '.join(command)}: exit code {code}", file=sys.stderr)
                 return code
         return 0
-    table(results)
+    show(results, [("wall_s", "s", 1), ("cpu_s", "CPU s", 1)])
     return 0
 
 

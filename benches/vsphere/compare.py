@@ -12,9 +12,9 @@ import platform
 import random
 import re
 import resource
+import shlex
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -24,12 +24,16 @@ import time
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.dont_write_bytecode = True  # nothing is left beside the shared module
+sys.path.insert(0, str(HERE.parent))
+from results import show  # noqa: E402
+
 SHARED = HERE.parent / "packer"  # the kickstart and the scripts are those of that comparison
 LIMIT = 1800  # seconds for one step
 COLUMNS = ["round", "step", "tool", "wall_s", "cpu_s", "load", "server_cpu_s", "soap", "requests", "sent", "received"]
 TABLES = [
     [("wall_s", "s", 1), ("cpu_s", "CPU s", 1), ("server_cpu_s", "server CPU s", 1)],
-    [("soap", "SOAP calls", 1), ("requests", "requests", 1), ("sent", "MB sent", 1e6), ("received", "MB received", 1e6)],
+    [("soap", "SOAP calls", None), ("requests", "requests", None), ("sent", "MB sent", 1e6), ("received", "MB received", 1e6)],
 ]
 
 
@@ -155,6 +159,7 @@ class Bench:
     keep: bool
     checksum: str
     boot_wait: str
+    ip_settle: str
     guest_net: str
     round: int = 0
 
@@ -207,10 +212,10 @@ class Bench:
         with contextlib.ExitStack() as stack:
             forge, packer = (self.prepare(name, number, stack) for number, name in enumerate(["forge", "packer"]))
             run = [self.forge, "run"]
-            variables = [f"iso_checksum={self.checksum}", f"boot_wait={self.boot_wait}"]
-            base = ["packer", "build", "-force", *(f"-var={variable}" for variable in variables), "base.json"]
-            image = ["packer", "build", "-force", "image.json"]
-            both = ["sh", "-c", '"$@" && exec packer build -force image.json', "sh", *base]
+            packer_build = ["packer", "build", "-force", f"-var=ip_settle={self.ip_settle}"]
+            base = [*packer_build, f"-var=iso_checksum={self.checksum}", f"-var=boot_wait={self.boot_wait}", "base.json"]
+            image = [*packer_build, "image.json"]
+            both = ["sh", "-c", f'"$@" && exec {shlex.join(image)}', "sh", *base]
 
             def take_turns(step, ours, theirs):
                 for tool, command in [(forge, ours), (packer, theirs)]:
@@ -266,45 +271,6 @@ def check(tool, ova):
         raise Failed(f"{tool.name}: {path} is no good appliance: {names}, {listed}")
 
 
-def medians(results):
-    """{step: {tool: {column: median}}} in the order of the file."""
-    rows = [line.split("\t") for line in results.read_text().splitlines()]
-    steps = {}
-    for row in rows[1:]:
-        row = dict(zip(rows[0], row))
-        steps.setdefault(row["step"], {}).setdefault(row["tool"], []).append(row)
-    measured = [column for table in TABLES for column, _, _ in table]
-    return {
-        step: {
-            tool: {column: statistics.median(float(row[column]) for row in rows) for column in measured}
-            for tool, rows in tools.items()
-        }
-        for step, tools in steps.items()
-    }
-
-
-def number(value, exact):
-    if exact:
-        return f"{value:.0f}"
-    return f"{value:.2f}" if value < 1 else f"{value:.1f}"
-
-
-def show(results):
-    steps = medians(results)
-    for table in TABLES:
-        print()
-        heads = [head for _, title, _ in table for head in (f"forge {title}", f"Packer {title}", "forge/Packer")]
-        print("| step | " + " | ".join(heads) + " |")
-        print("|---|" + "--:|" * len(heads))
-        for step, tools in steps.items():
-            cells = [step]
-            for column, _, unit in table:
-                ours, theirs = (tools[tool][column] / unit for tool in ("forge", "packer"))
-                exact = column in ("soap", "requests")
-                cells += [number(ours, exact), number(theirs, exact), f"{ours / theirs:.2g}" if theirs else "–"]
-            print("| " + " | ".join(cells) + " |")
-
-
 def output_of(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[0]
 
@@ -332,7 +298,8 @@ def main(rounds, results, forge, double, iso):
             checksum = f"sha256:{sha256(file)}"
         bench = Bench(
             results=pathlib.Path(results), forge=work / "forge", double=work / "vcenter-double", work=work, keep=keep,
-            checksum=checksum, boot_wait=os.environ.get("BOOT_WAIT", "15s"), guest_net=os.environ.get("GUEST_NET", "127.77"),
+            checksum=checksum, boot_wait=os.environ.get("BOOT_WAIT", "15s"), ip_settle=os.environ.get("IP_SETTLE", "5s"),
+            guest_net=os.environ.get("GUEST_NET", "127.77"),
         )
         programs = [("qemu-system-x86_64", "--version"), (bench.forge, "--version"), ("packer", "version")]
         versions = [output_of(*program) for program in programs]
@@ -343,7 +310,9 @@ def main(rounds, results, forge, double, iso):
             print(f"round {bench.round}", flush=True)
             bench.one_round()
         print(output_of("uptime").strip())
-        show(bench.results)
+        for columns in TABLES:
+            print()
+            show(bench.results, columns)
         print(f"\nall values: {results}")
 
 

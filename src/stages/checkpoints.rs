@@ -137,13 +137,13 @@ impl<'a> Keeper<'a> {
         if !worth || done + 1 >= self.chain.len() {
             return Ok(());
         }
+        let met = met(guest, state, &self.context.cancel).await;
         let started = Instant::now();
         let what = (done, self.chain[done], identity);
         let (machine, kept) = take(self.host, self.context, session, state, what).await?;
         *state = machine;
         match kept {
             Some(checkpoint) => {
-                let met = met(guest, &checkpoint, &self.context.cancel).await;
                 record(
                     self.host,
                     self.context,
@@ -191,9 +191,10 @@ async fn take(
     Ok((machine, Some(checkpoint)))
 }
 
-/// Where the guest of a machine on a server is: without knowing it one would wait until the server tells it anew.
-async fn met(guest: &Guest, checkpoint: &StepCheckpoint, cancel: &Cancel) -> Option<Met> {
-    checkpoint.machine.remote.as_ref()?;
+/// Where the guest of a machine on a server is: without knowing it one would wait until the server tells it anew. Asked
+/// before the machine is kept: Linux makes up a boot's id when it is read for the first time.
+async fn met(guest: &Guest, machine: &MachineState, cancel: &Cancel) -> Option<Met> {
+    machine.remote.as_ref()?;
     let boot_id = guest.this_boot(cancel).await.ok()?;
     let address = guest.target().addr;
     Some(Met { address, boot_id })

@@ -187,7 +187,7 @@ impl Store {
         let linked =
             place == Place::Link && !file.executable && fs::hard_link(&object, &temporary).is_ok();
         if !linked {
-            content::copy(&object, &temporary).map_err(at(&temporary))?;
+            content::duplicate(&object, &temporary).map_err(at(&temporary))?;
             set_mode(&temporary, if file.executable { 0o755 } else { 0o644 })
                 .map_err(at(&temporary))?;
         }

@@ -160,6 +160,7 @@ fn holes_stay_holes() {
     assert_eq!(fs::read(&object).unwrap(), whole);
     let placed = scene.dir.path().join("placed");
     scene.store.place(&stored, &placed, Place::Copy).unwrap();
+    assert_eq!(fs::read(&placed).unwrap(), whole);
     for path in [object, placed] {
         let blocks = fs::metadata(&path).unwrap().blocks();
         assert!(

@@ -17,7 +17,7 @@ import (
 func (m *machine) watchGuest(p *qemuProc) {
 	seen, boot := "", p.bootTime()
 	for tick := 0; ; tick++ {
-		pause := time.Second
+		pause := 250 * time.Millisecond
 		if seen != "" { // each look is a connection to the guest's sshd
 			pause = 5 * time.Second
 		}

@@ -62,15 +62,30 @@ func (n *network) disconnect(p *port) {
 	delete(n.used, p.addr)
 }
 
-// sshAnswers says whether an SSH server greets on port 22. (QEMU takes every
-// connection, whether the guest listens or not.)
+// sshAnswers says whether an SSH server greets on port 22. QEMU takes every
+// connection, whether the guest listens or not: one that was made before the
+// guest's network was up hangs, and so others are tried meanwhile.
 func sshAnswers(addr string) bool {
+	const tries = 3
+	answers := make(chan bool, tries)
+	for range tries {
+		go func() { answers <- sshGreets(addr, tries*time.Second) }()
+		select {
+		case greets := <-answers:
+			return greets
+		case <-time.After(time.Second):
+		}
+	}
+	return false
+}
+
+func sshGreets(addr string, patience time.Duration) bool {
 	c, err := net.DialTimeout("tcp", addr+":22", time.Second)
 	if err != nil {
 		return false
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(3 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(patience))
 	b := make([]byte, 4)
 	n, _ := c.Read(b)
 	return n >= 4 && string(b) == "SSH-"

@@ -10,7 +10,10 @@ type Kind = (&'static str, &'static [&'static str]);
 
 /// What is always looked at.
 const KINDS: &[Kind] = &[
-    ("ComputeResource", &["name", "resourcePool"]),
+    (
+        "ComputeResource",
+        &["name", "resourcePool", "environmentBrowser", "host"],
+    ),
     ("Datastore", &["name", "browser", "summary.freeSpace"]),
     ("Network", &["name"]),
 ];

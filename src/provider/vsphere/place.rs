@@ -15,6 +15,10 @@ pub(super) struct Place {
     pub(super) pool: Ref,
     /// The host, if one is chosen.
     pub(super) host: Option<Ref>,
+    /// The hosts that may run machines.
+    pub(super) hosts: Vec<Ref>,
+    /// What knows which hardware they give.
+    pub(super) environment: Option<Ref>,
     pub(super) datastore: Ref,
     pub(super) datastore_name: String,
     pub(super) free: Size,
@@ -98,17 +102,26 @@ pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, 
     if let Some(name) = settings.network.as_deref() {
         misfits.extend(network(&networks, name, None).err());
     }
-    let (Some((pool, host)), Some(datastore), true) = (compute, datastore, misfits.is_empty())
+    let (Some((compute, pool, host)), Some(datastore), true) =
+        (compute, datastore, misfits.is_empty())
     else {
         return Err(PlaceError::Misfits(misfits));
     };
+    let compute = inventory
+        .about(&compute)
+        .ok_or_else(|| lost("its cluster"))?;
     let about = inventory.about(&datastore.obj);
     let free = about.and_then(|about| about.u64("summary.freeSpace"));
     let folder = settings.folder.as_deref().unwrap_or_default();
     Ok(Place {
         datacenter_path: path_of(client, &datacenter, read.reference("parent")).await?,
         pool,
+        hosts: match &host {
+            Some(host) => vec![host.clone()],
+            None => compute.references("host"),
+        },
         host,
+        environment: compute.reference("environmentBrowser"),
         free: Size::from_bytes(free.unwrap_or(u64::MAX)),
         browser: about
             .and_then(|about| about.reference("browser"))
@@ -143,13 +156,13 @@ async fn path_of(
     Ok(path)
 }
 
-/// The resource pool, and the host if one is named.
+/// The cluster or the lone host, the resource pool, and the host if one is named.
 async fn compute(
     client: &Client,
     settings: &Settings,
     inventory: &Inventory,
     misfits: &mut Vec<Misfit>,
-) -> Result<Option<(Ref, Option<Ref>)>, VimError> {
+) -> Result<Option<(Ref, Ref, Option<Ref>)>, VimError> {
     let mut host = None;
     if let Some(name) = settings
         .host
@@ -191,12 +204,12 @@ async fn compute(
         ));
     };
     let Some(wanted) = settings.resource_pool.as_deref() else {
-        return Ok(Some((root, host)));
+        return Ok(Some((compute, root, host)));
     };
     let pools = client.list(&root, "ResourcePool").await?;
     let last = wanted.rsplit('/').next();
     match pick("resource pool", "resource_pool", last, &pools) {
-        Ok(pool) => Ok(Some((pool.obj, host))),
+        Ok(pool) => Ok(Some((compute, pool.obj, host))),
         Err(misfit) => {
             misfits.push(misfit);
             Ok(None)

@@ -9,7 +9,7 @@ use super::{Lab, locked, misfit, translate};
 use crate::diag::closest;
 use crate::model::Hardware;
 use crate::provider::ProviderError;
-use crate::vim::{ApiType, Properties, Ref, VimError};
+use crate::vim::{ApiType, Properties, VimError};
 
 /// What a build does, as the privileges that it needs.
 const PRIVILEGES: &[&str] = &[
@@ -80,12 +80,12 @@ impl Lab {
 
     /// Whether the hosts know the hardware's version and the kind of guest; whether there is a host at all.
     async fn virtual_hardware(&self, hardware: &Hardware) -> Result<Vec<ProviderError>, VimError> {
-        let Some(browser) = self.compute("environmentBrowser").await? else {
+        let Some(browser) = &self.place.environment else {
             return Ok(Vec::new());
         };
         let mut errors = Vec::from_iter(self.usable_hosts().await?.1);
         let wanted = hardware.hardware_version;
-        let known = self.client.hardware_versions(&browser).await?;
+        let known = self.client.hardware_versions(browser).await?;
         if !known.is_empty() && !known.contains(&wanted) {
             let newest = known.iter().max().copied().unwrap_or_default();
             errors.push(ProviderError::Environment {
@@ -100,7 +100,7 @@ impl Lab {
             return Ok(errors);
         }
         if let Some(id) = &hardware.guest_id {
-            let known = self.client.guest_ids(&browser, wanted, id).await?;
+            let known = self.client.guest_ids(browser, wanted, id).await?;
             if !known.is_empty() && !known.contains(id) {
                 let near = closest(id, known.iter().map(String::as_str));
                 errors.push(ProviderError::Environment {
@@ -115,16 +115,6 @@ impl Lab {
         Ok(errors)
     }
 
-    /// A property of the cluster, or of the host that stands alone.
-    async fn compute(&self, property: &str) -> Result<Option<Ref>, VimError> {
-        let read = self.client.read(&self.place.pool, &["owner"]).await?;
-        let Some(owner) = read.reference("owner") else {
-            return Ok(None);
-        };
-        let read = self.client.read(&owner, &[property]).await?;
-        Ok(read.reference(property))
-    }
-
     /// The hosts that can run machines, and what is wrong if there are none.
     async fn usable_hosts(&self) -> Result<(Vec<Properties>, Option<ProviderError>), VimError> {
         const ABOUT: &[&str] = &[
@@ -133,18 +123,7 @@ impl Lab {
             "runtime.inMaintenanceMode",
             "summary.config.port",
         ];
-        let hosts = match &self.place.host {
-            Some(host) => vec![host.clone()],
-            None => {
-                let read = self.client.read(&self.place.pool, &["owner"]).await?;
-                let Some(owner) = read.reference("owner") else {
-                    return Ok((Vec::new(), None));
-                };
-                let read = self.client.read(&owner, &["host"]).await?;
-                read.references("host")
-            }
-        };
-        let all = self.client.read_many(&hosts, ABOUT).await?;
+        let all = self.client.read_many(&self.place.hosts, ABOUT).await?;
         let state = |read: &Properties| match (
             read.text("runtime.connectionState"),
             read.bool("runtime.inMaintenanceMode"),
