@@ -32,7 +32,7 @@ pub use secret::Secret;
 pub use ssh::{Login, PROJECT_KEY, PROJECT_PUBLIC_KEY, Ssh};
 pub use stage::{
     Boot, CheckSource, Checkpointing, Clone, Command, CommandLine, Export, Input, IsoBase,
-    IsoSource, Kickstart, MediaFile, MediaVia, Origin, PackOva, Property, Provision, Publish,
-    Shell, ShellSource, Stage, StageKind, Step, StepAction, Verify,
+    IsoSource, Kickstart, LIBRARY, MediaFile, MediaVia, Origin, PackOva, Property, Provision,
+    Publish, Shell, ShellSource, Stage, StageKind, Step, StepAction, Verify,
 };
 pub use text::{Late, Part, RunVar, Text, UnresolvedError};

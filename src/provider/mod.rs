@@ -23,6 +23,8 @@ use tokio::sync::watch;
 use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, Remote, Size};
 use crate::sys::{Cancel, Journal};
 
+use crate::model::LIBRARY;
+
 pub use appliance::{Appliance, ApplianceFile, Published};
 
 /// Why a machine did not do what was asked.
@@ -86,11 +88,17 @@ pub struct Medium {
     pub path: Option<PathBuf>,
     /// Its content, where that is known.
     pub digest: Option<Digest>,
-    /// Its place in the provider's own words: `[datastore1] iso/debian.iso`.
+    /// Its place in the provider's own words: `[datastore1] iso/debian.iso`, `library://images/debian`.
     pub place: Option<String>,
 }
 
 impl Medium {
+    /// Whether a URL is a place with a provider, and nothing that could be fetched.
+    #[must_use]
+    pub fn is_place(url: &str) -> bool {
+        url.starts_with('[') || url.starts_with(LIBRARY)
+    }
+
     /// A file on this host.
     #[must_use]
     pub fn file(path: PathBuf, digest: Digest) -> Self {
@@ -278,6 +286,12 @@ pub trait Provider: Send + Sync {
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
         let _ = digest;
         Ok(false)
+    }
+
+    /// What stands in the way of an install medium at a place of the provider's.
+    async fn preflight_medium(&self, place: &str) -> Option<ProviderError> {
+        let _ = place;
+        None
     }
 
     /// Which of these machines are no longer as they were left, and why.

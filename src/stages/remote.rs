@@ -128,6 +128,7 @@ pub async fn preflight<'s>(
             asked.push(question);
             found = provider.preflight(&kind.hardware).await;
         }
+        found.extend(super::iso_base::preflight(provider.as_ref(), &kind.iso).await);
         found.extend(provider.clash(&mark(host, stage)).await);
         note(&mut errors, &kind.provider, found);
     }
