@@ -254,9 +254,22 @@ impl Stage {
     }
 }
 
+/// A machine on a provider's server that forge did not make.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq)]
+pub struct MachineSource {
+    /// The provider's name.
+    pub provider: Name,
+    /// The machine or template: its name, or its path below the datacenter's folder of machines.
+    pub vm: String,
+    /// The snapshot's name or path; none: the one that the machine stands at, or the machine itself for full clones.
+    pub snapshot: Option<String>,
+}
+
 /// `kind = "clone"`.
 #[derive(std::clone::Clone, Debug, PartialEq)]
 pub struct Clone {
+    /// What is cloned, if that is no stage's machine.
+    pub source: Option<MachineSource>,
     /// The clone's hardware.
     pub hardware: Hardware,
     /// How it is reached.

@@ -102,6 +102,7 @@ pub(crate) fn hardware() -> Hardware {
         nics: vec![Nic {
             adapter: NicAdapter::Vmxnet3,
             network: "VM Network".into(),
+            mac: None,
         }],
         guest_id: Some("debian12_64Guest".into()),
         hardware_version: 13,
@@ -174,6 +175,7 @@ pub(super) fn iso_base() -> Stage {
 
 pub(super) fn clone() -> Stage {
     let kind = Clone {
+        source: None,
         hardware: hardware(),
         ssh: ssh(),
     };

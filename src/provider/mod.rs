@@ -20,10 +20,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, Remote, Size};
+use crate::model::{
+    Digest, Drives, Duration, Hardware, Keys, LIBRARY, Layout, MachineSource, Remote, Size,
+};
 use crate::sys::{Cancel, Journal};
-
-use crate::model::LIBRARY;
 
 pub use appliance::{Appliance, ApplianceFile, Published};
 
@@ -121,6 +121,8 @@ pub struct Mark {
     pub fingerprint: String,
     /// What the machine is called once it is done.
     pub name: String,
+    /// It becomes a template then, where the provider has such.
+    pub template: bool,
 }
 
 /// What a machine is started with.
@@ -258,6 +260,11 @@ pub trait Provider: Send + Sync {
     /// Everything that stands in the way of such a machine, at once; empty when it can run.
     async fn preflight(&self, hardware: &Hardware) -> Vec<ProviderError>;
 
+    /// What stands in the way of disks on their way to and from its machines.
+    async fn transfers(&self) -> Vec<ProviderError> {
+        Vec::new()
+    }
+
     /// A machine of somebody else's that has the name which this one is to get.
     async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
         let _ = mark;
@@ -292,6 +299,22 @@ pub trait Provider: Send + Sync {
     async fn preflight_medium(&self, place: &str) -> Option<ProviderError> {
         let _ = place;
         None
+    }
+
+    /// The machine that clones are to be made of, which is somebody else's; everything that stands in the way is told.
+    async fn locate(
+        &self,
+        source: &MachineSource,
+        hardware: &Hardware,
+    ) -> Result<Remote, Vec<ProviderError>> {
+        let _ = hardware;
+        Err(vec![ProviderError::Environment {
+            message: format!(
+                "the machine `{}` cannot be cloned: this provider has no machines but forge's own",
+                source.vm
+            ),
+            help: "say `provider = \"…\"` in the stage, or run with `--provider …`: one of type `vsphere`".into(),
+        }])
     }
 
     /// Which of these machines are no longer as they were left, and why.

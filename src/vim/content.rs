@@ -51,6 +51,8 @@ pub struct Content {
     pub event_manager: Option<Ref>,
     /// Chooses datastores of a cluster of them.
     pub storage_resource_manager: Option<Ref>,
+    /// Keeps specifications of what guests become.
+    pub customization_spec_manager: Option<Ref>,
     /// Knows what is licensed.
     pub license_manager: Option<Ref>,
 }
@@ -96,6 +98,7 @@ impl Content {
             authorization_manager: some("authorizationManager"),
             event_manager: some("eventManager"),
             storage_resource_manager: some("storageResourceManager"),
+            customization_spec_manager: some("customizationSpecManager"),
             license_manager: some("licenseManager"),
         })
     }

@@ -14,6 +14,7 @@ mod content;
 mod device;
 mod element;
 mod endpoint;
+mod environment;
 mod error;
 mod fetch;
 mod files;
@@ -51,9 +52,9 @@ pub use library_update::{LibraryPush, LibraryUpdate};
 pub use ovf::{FileItem, ImportParams, ImportSpec, OvfFile};
 pub use property::Properties;
 pub use spec::{
-    BootDevice, CloneSpec, ConfigSpec, CustomizationLinux, DeviceChange, DeviceSpec, DiskMove,
-    DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation, RelocateSpec,
-    ScsiKind, ToolsSpec,
+    BootDevice, CloneSpec, ConfigSpec, Customization, CustomizationLinux, DeviceChange, DeviceSpec,
+    DiskMove, DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation,
+    RelocateSpec, ScsiKind, ToolsSpec,
 };
 pub use task::Waiting;
 pub use xml::Xml;

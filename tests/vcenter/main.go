@@ -46,7 +46,7 @@ func flags() *options {
 
 	flag.StringVar(&o.inv.datacenter, "datacenter", "Packer", "name")
 	flag.StringVar(&o.inv.cluster, "cluster", "Packer", "name")
-	flag.StringVar(&o.inv.host, "host", "esxi-1.local", "name")
+	flag.StringVar(&o.inv.host, "host", "127.0.0.1", "name, also where it is said to be reached")
 	flag.StringVar(&o.inv.datastore, "datastore", "Packer", "name")
 	flag.StringVar(&o.inv.small, "small-datastore", "small", "name of a second, empty datastore of 256 MiB; none if empty")
 	flag.StringVar(&o.inv.network, "network", "VM Network", "name")
@@ -131,6 +131,9 @@ func run(o *options) error {
 		return err
 	}
 	defer srv.CloseClientConnections() // Close would wait for those who wait for updates
+	if err := announce(srv.URL.Host); err != nil {
+		return err
+	}
 	line, err := json.Marshal(readiness{"https://" + srv.URL.Host + "/sdk", id.sha1(), id.sha256(), id.caFile, controlURL, o.user, o.pass, o.dir})
 	if err != nil {
 		return err

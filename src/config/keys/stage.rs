@@ -187,6 +187,16 @@ static BOOT: Keys = Keys {
 
 const CLONE: &[Key] = &[
     key(
+        "source",
+        Shape::Keys(&SOURCE),
+        "A machine on the provider's server, instead of `from`.",
+    ),
+    key(
+        "provider",
+        Shape::Name,
+        "The provider that has `source`; none: the first one.",
+    ),
+    key(
         "machine",
         Shape::Keys(&MACHINE),
         "Hardware, where it differs from that of `from`.",
@@ -197,6 +207,22 @@ const CLONE: &[Key] = &[
         "How it is reached, where that differs.",
     ),
 ];
+
+static SOURCE: Keys = Keys {
+    what: "`source`",
+    groups: &[&[
+        key(
+            "vm",
+            Text,
+            "The machine or template: its name, or its path below the datacenter's folder of machines.",
+        ),
+        key(
+            "snapshot",
+            Text,
+            "Its snapshot; none: the one that it stands at.",
+        ),
+    ]],
+};
 
 const PROVISION: &[Key] = &[
     key(

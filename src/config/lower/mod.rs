@@ -16,6 +16,7 @@ mod publish;
 mod site;
 mod stage;
 mod steps;
+mod vsphere;
 mod when;
 
 pub(super) use project::file;

@@ -221,7 +221,7 @@ impl<'s> Lowering<'s> {
             "iso-base" => {
                 machine::iso_base(self, here, hand_on).map(|s| StageKind::IsoBase(Box::new(s)))
             }
-            "clone" => machine::clone(here, hand_on).map(StageKind::Clone),
+            "clone" => machine::clone(self, here, hand_on).map(StageKind::Clone),
             "provision" => steps::provision(self, here, hand_on).map(StageKind::Provision),
             "export" => pack::export(here).map(StageKind::Export),
             "pack-ova" => pack::pack_ova(here).map(StageKind::PackOva),
@@ -253,8 +253,19 @@ impl<'s> Lowering<'s> {
             "verify" | "publish" => &["pack-ova"],
             _ => &[],
         };
+        let source = table.get("source").filter(|_| decl.kind == "clone");
+        if let (Some(source), Some(from)) = (source, table.get("from")) {
+            let message = format!("the stage `{}` has both `from` and `source`", decl.name);
+            self.loader.push(
+                Diagnostic::error("wrong-from", message)
+                    .label(from.span, "a stage's machine")
+                    .label(source.span, "a machine on a server")
+                    .help("remove one of them"),
+            );
+            return None;
+        }
         let Some(node) = table.get("from") else {
-            if !allowed.is_empty() {
+            if !allowed.is_empty() && source.is_none() {
                 let message = format!("the stage `{}` needs `from`", decl.name);
                 self.loader.push(
                     Diagnostic::error("missing-key", message)

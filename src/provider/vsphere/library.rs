@@ -241,6 +241,7 @@ mod tests {
             stage: "publish[os=mini]".into(),
             fingerprint: "f00".into(),
             name: "k3s".into(),
+            template: false,
         }
     }
 

@@ -5,8 +5,11 @@
 //! It gets its own name only when its stage is recorded.
 
 mod address;
+mod clone;
+mod copy;
 mod error;
 mod hardware;
+mod inventory;
 mod keys;
 mod launch;
 mod library;
@@ -15,7 +18,9 @@ mod machine;
 mod media;
 mod owned;
 mod place;
+mod preflight;
 mod settings;
+mod source;
 mod text;
 mod transfer;
 
@@ -31,11 +36,11 @@ use self::place::Place;
 use super::{
     Appliance, Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Published, Work,
 };
-use crate::model::{Digest, Hardware, Remote};
+use crate::model::{Digest, Hardware, MachineSource, Remote};
 use crate::sys::{Cancel, Guard, Journal};
 use crate::vim::{Client, Ref, Waiting};
 
-pub use settings::{Network, Settings};
+pub use settings::Settings;
 
 /// How long clean-up on the server is waited for at the end.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
@@ -66,6 +71,10 @@ struct Lab {
     serial: AtomicU32,
     /// Names of machines, as far as they were seen.
     names: Mutex<BTreeMap<String, String>>,
+    /// Hardware in whose way nothing stood.
+    passed: Mutex<Vec<Hardware>>,
+    /// Machines by their uuid, as far as they were found.
+    machines: Mutex<BTreeMap<String, Ref>>,
 }
 
 /// A lock whose holder may have panicked: what it guards is whole between any two statements.
@@ -145,6 +154,8 @@ impl Shared {
                 run: self.run.clone(),
                 serial: AtomicU32::new(0),
                 names: Mutex::default(),
+                passed: Mutex::default(),
+                machines: Mutex::default(),
             })),
             Err(error) => {
                 client.logout().await;
@@ -181,6 +192,17 @@ impl Provider for Vsphere {
                 .await,
         );
         errors
+    }
+
+    async fn transfers(&self) -> Vec<ProviderError> {
+        let Ok(lab) = self.shared.lab().await else {
+            // told by the other questions
+            return Vec::new();
+        };
+        match lab.unreachable_hosts().await {
+            Ok(errors) => errors,
+            Err(error) => vec![translate(error)],
+        }
     }
 
     async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
@@ -225,7 +247,9 @@ impl Provider for Vsphere {
 
     async fn discard(&self, checkpoint: &Remote) -> Result<(), ProviderError> {
         let lab = self.shared.session().await?;
-        let snapshot = owned::snapshot(checkpoint);
+        let Some(snapshot) = owned::snapshot(checkpoint) else {
+            return Ok(());
+        };
         let cancel = Cancel::new();
         match lab
             .client
@@ -235,6 +259,15 @@ impl Provider for Vsphere {
             Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
             other => other.map_err(translate),
         }
+    }
+
+    async fn locate(
+        &self,
+        source: &MachineSource,
+        hardware: &Hardware,
+    ) -> Result<Remote, Vec<ProviderError>> {
+        let lab = self.shared.lab().await?;
+        lab.locate(source, hardware).await
     }
 
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {

@@ -16,14 +16,19 @@ pub(crate) struct VCenter {
 
 impl VCenter {
     pub(crate) fn start() -> Self {
+        Self::with(&["-bare-vm", "bare"])
+    }
+
+    /// One with these flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // guests of servers that run side by side have addresses of their own
         let number = std::process::id() % 200 + NEXT.fetch_add(1, Ordering::Relaxed);
         let net = format!("127.78.{}", number % 250 + 1);
         let program = vm::repository().join("target/test-vcenter/vcenter-double");
         let mut child = Command::new(&program)
-            .args(["-max-mem", "512", "-max-cpus", "2", "-bare-vm", "bare"])
-            .args(["-guest-net", &net])
+            .args(["-max-mem", "512", "-max-cpus", "2", "-guest-net", &net])
+            .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
