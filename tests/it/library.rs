@@ -302,25 +302,85 @@ fn vm_a_machine_is_installed_from_an_iso_in_a_library() {
 }
 
 #[test]
-fn the_address_of_an_item_is_checked_with_the_file() {
-    let text = "version = 1\n[stages.iso-base]\niso = { url = \"library://images\", checksum = \"none\" }\nssh = { user = \"u\", agent = true }\n";
+fn vm_machines_have_tags_and_a_storage_policy() {
+    let server = server();
+    let sandbox = project(&server);
+    server.govc(&["tags.category.create", "team"]);
+    server.govc(&["tags.create", "-c", "team", "platform"]);
+    server.govc(&["tags.create", "-c", "team", "web"]);
+    let run = |stage: &str| sandbox.forge(&["run", stage, "--provider", "lab"]);
+    let vsphere = |tags: &str, policy: &str| {
+        format!("vsphere = {{ tags = [{tags}], storage_policy = \"{policy}\" }}\n")
+    };
+    let wrong = vsphere("\"taem/web\", \"team/platfrom\"", "vSAN Default Policy");
+    change(&sandbox, "[machine]\n", &format!("[machine]\n{wrong}"));
+    let told = run("iso-base").exits(3).stderr;
+    insta::assert_snapshot!(told, @r"
+    error: provider `lab`: 3 things stand in the way
+      - there is no category of tags `taem`; did you mean `team`?
+      - there is no tag in the category `team`: `platfrom`; did you mean `platform`?
+      - there is no storage policy `vSAN Default Policy`; did you mean `vSAN Default Storage Policy`?
+    ");
+
+    let right = vsphere(
+        "\"team/web\", \"team/platform\"",
+        "vSAN Default Storage Policy",
+    );
+    change(&sandbox, &wrong, &right);
+    server.fault("rest-expired", 1, "/tag-association", &Value::Null);
+    let _ = run("provision").exits(0);
+    let policies = server.govc(&["storage.policy.ls", "-i", "vSAN Default Storage Policy"]);
+    let policy = policies.trim();
+    assert_eq!(policy.len(), 36, "{policy}");
+    for name in server.machines() {
+        let path = format!("/Packer/vm/Packer/{name}");
+        let attached = server.govc(&["tags.attached.ls", "-r", &path]);
+        let mut attached: Vec<&str> = attached.lines().collect();
+        attached.sort_unstable();
+        assert_eq!(attached, ["platform", "web"], "{name}");
+        let told = server.govc(&["vm.info", "-e", &name]);
+        let noted = |key: &str| {
+            told.lines()
+                .any(|line| line.contains(key) && line.contains(policy))
+        };
+        assert!(noted("double.policy:"), "{told}");
+        assert_eq!(
+            noted("double.diskPolicies:"),
+            name.contains("iso-base"),
+            "{told}"
+        );
+    }
+    server.is_tidy(&sandbox);
+}
+
+#[test]
+fn addresses_of_items_and_tags_are_checked_with_the_file() {
+    let text = "version = 1\n[machine]\nvsphere = { tags = [\"web\"] }\n[stages.iso-base]\niso = { url = \"library://images\", checksum = \"none\" }\nssh = { user = \"u\", agent = true }\n";
     let faults = Sandbox::new(text).forge(&["validate"]).exits(2);
     insta::assert_snapshot!(faults.stderr, @r#"
     warning: the ISO is not verified (`iso-base`)
-     --> builds.toml:3:46
+     --> builds.toml:5:46
       |
-    3 | iso = { url = "library://images", checksum = "none" }
+    5 | iso = { url = "library://images", checksum = "none" }
       |                                              ^^^^^^
 
-    error: `library://images` names no item of a content library
-     --> builds.toml:3:15
+    error: `web` is no tag of a category
+     --> builds.toml:3:20
       |
-    3 | iso = { url = "library://images", checksum = "none" }
+    3 | vsphere = { tags = ["web"] }
+      |                    ^^^^^^^
+      |
+      = help: such as `team/platform`: the category, a slash, the tag
+
+    error: `library://images` names no item of a content library
+     --> builds.toml:5:15
+      |
+    5 | iso = { url = "library://images", checksum = "none" }
       |               ^^^^^^^^^^^^^^^^^^
       |
       = help: `library://LIBRARY/ITEM`, or `library://LIBRARY/ITEM/FILE.iso` where the item has several files
 
-    1 error in the project
+    2 errors in the project
     "#);
 }
 

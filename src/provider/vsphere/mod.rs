@@ -11,6 +11,7 @@ mod error;
 mod hardware;
 mod inventory;
 mod keys;
+mod labels;
 mod launch;
 mod library;
 mod library_iso;
