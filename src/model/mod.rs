@@ -33,8 +33,8 @@ pub use secret::Secret;
 pub use ssh::{Login, PROJECT_KEY, PROJECT_PUBLIC_KEY, Ssh};
 pub use stage::{
     Boot, CheckSource, Checkpointing, Clone, Command, CommandLine, Export, Input, IsoBase,
-    IsoSource, Kickstart, MachineSource, MediaFile, MediaVia, Origin, PackOva, Property, Provision,
-    Publish, Shell, ShellSource, Stage, StageKind, Step, StepAction, Verify,
+    IsoSource, Kickstart, LIBRARY, MachineSource, MediaFile, MediaVia, Origin, PackOva, Property,
+    Provision, Publish, Shell, ShellSource, Stage, StageKind, Step, StepAction, Verify,
 };
 pub use text::{Late, Part, RunVar, Text, UnresolvedError};
 pub use vsphere::{CustomNic, Customization, Provisioning, VsphereHardware};

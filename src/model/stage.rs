@@ -149,10 +149,14 @@ pub struct IsoBase {
     pub vm_name: Option<String>,
 }
 
+/// How the address of an item of a content library begins.
+pub const LIBRARY: &str = "library://";
+
 /// An install medium.
 #[derive(std::clone::Clone, Debug, PartialEq)]
 pub struct IsoSource {
-    /// Mirrors in order: `http(s)://`, `file://`, a path, or an output of a stage.
+    /// Mirrors in order: `http(s)://`, `file://`, a path, an output of a stage; or its place on a server: `[datastore] path`,
+    /// `library://LIBRARY/ITEM`.
     pub urls: Vec<Text>,
     /// What the content must be; none only for the output of a stage.
     pub checksum: Option<Checksum>,

@@ -37,6 +37,10 @@ pub struct VsphereHardware {
     pub template: bool,
     /// A note for people.
     pub notes: Option<String>,
+    /// Tags, as `CATEGORY/TAG`.
+    pub tags: Vec<String>,
+    /// The name of the policy of the storage that the machine and its disks lie on.
+    pub storage_policy: Option<String>,
     /// Entries of `config.extraConfig`: `disk.EnableUUID`.
     pub extra_config: BTreeMap<String, String>,
     /// Values of the vApp properties that a clone's source has.

@@ -103,6 +103,8 @@ fn path(text: &str) -> Input {
 /// The path in `file://PATH` or a bare path; nothing for other URLs.
 fn local(url: &str) -> Option<&str> {
     match url.split_once("://") {
+        // a place on a datastore
+        _ if url.starts_with('[') => None,
         Some(("file", path)) => Some(path),
         Some(_) => None,
         None => Some(url),
@@ -164,7 +166,9 @@ mod tests {
             of_iso(&iso(&["file:///srv/a.iso"], "none")),
             [Input::Path("/srv/a.iso".into())]
         );
-        assert_eq!(of_iso(&iso(&["https://x/a.iso"], "none")), []);
+        for elsewhere in ["https://x/a.iso", "[ds] a.iso", "library://images/a"] {
+            assert_eq!(of_iso(&iso(&[elsewhere], "none")), [], "{elsewhere}");
+        }
         assert_eq!(of_iso(&iso(&["a.iso", "https://x/a.iso"], "none")), []);
         assert_eq!(
             of_iso(&iso(&["https://x/a.iso"], "file:SUMS")),

@@ -20,7 +20,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, MachineSource, Remote, Size};
+use crate::model::{
+    Digest, Drives, Duration, Hardware, Keys, LIBRARY, Layout, MachineSource, Remote, Size,
+};
 use crate::sys::{Cancel, Journal};
 
 pub use appliance::{Appliance, ApplianceFile, Published};
@@ -94,11 +96,17 @@ pub struct Medium {
     pub path: Option<PathBuf>,
     /// Its content, where that is known.
     pub digest: Option<Digest>,
-    /// Its place in the provider's own words: `[datastore1] iso/debian.iso`.
+    /// Its place in the provider's own words: `[datastore1] iso/debian.iso`, `library://images/debian`.
     pub place: Option<String>,
 }
 
 impl Medium {
+    /// Whether a URL is a place with a provider, and nothing that could be fetched.
+    #[must_use]
+    pub fn is_place(url: &str) -> bool {
+        url.starts_with('[') || url.starts_with(LIBRARY)
+    }
+
     /// A file on this host.
     #[must_use]
     pub fn file(path: PathBuf, digest: Digest) -> Self {
@@ -295,6 +303,12 @@ pub trait Provider: Send + Sync {
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
         let _ = digest;
         Ok(false)
+    }
+
+    /// What stands in the way of an install medium at a place of the provider's.
+    async fn preflight_medium(&self, place: &str) -> Option<ProviderError> {
+        let _ = place;
+        None
     }
 
     /// The machine that clones are to be made of, which is somebody else's; everything that stands in the way is told.

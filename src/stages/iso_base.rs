@@ -12,10 +12,11 @@ use super::resolve::Resolver;
 use super::start::Start;
 use crate::engine::{ExecError, StageContext, StageFailure};
 use crate::model::{
-    Algorithm, Artifact, Boot, Checksum, Digest, IsoBase, IsoSource, Late, MachineState, StoredFile,
+    Algorithm, Artifact, Boot, Checksum, Digest, IsoBase, IsoSource, Late, MachineState,
+    StoredFile, Text,
 };
 use crate::net::{FetchRequest, Place, fetch};
-use crate::provider::{DiskSource, Medium, Provider, Typing};
+use crate::provider::{DiskSource, Medium, Provider, ProviderError, Typing};
 use crate::store::Put;
 
 /// How long an installer may take to ask for its kickstart after the boot keys.
@@ -233,8 +234,7 @@ async fn install_medium(
         .iter()
         .map(|url| resolver.text(url))
         .collect::<Result<_, _>>()?;
-    // a datastore's file, in vSphere's words: `[datastore1] iso/debian.iso`
-    if let Some(place) = urls.iter().find(|url| url.starts_with('[')) {
+    if let Some(place) = urls.iter().find(|url| Medium::is_place(url)) {
         return Ok(Medium {
             path: None,
             digest: None,
@@ -261,6 +261,19 @@ async fn install_medium(
     };
     let stored = host.store.put_file(&fetched.path, put)?;
     Ok(Medium::file(host.store.path(&stored.digest), stored.digest))
+}
+
+/// What stands in the way of an ISO that lies with the provider, as far as its place is known.
+pub(super) async fn preflight(provider: &dyn Provider, iso: &IsoSource) -> Option<ProviderError> {
+    let urls = iso.urls.iter().filter_map(Text::as_literal);
+    let place = urls.into_iter().find(|url| Medium::is_place(url))?;
+    // one that has been uploaded here before is taken from there
+    if let Some(digest) = iso.checksum.as_ref().and_then(sha256)
+        && provider.has_medium(&digest).await.ok()?
+    {
+        return None;
+    }
+    provider.preflight_medium(&place).await
 }
 
 /// The digest that a checksum is, if it is one of this kind.

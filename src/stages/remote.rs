@@ -131,7 +131,8 @@ pub(super) async fn locate(
 }
 
 /// What stands in the way of these stages, all of it at once: each provider is asked about each hardware that one of them
-/// runs, about the way of disks to and from it, and about the libraries that appliances are put into. Without `local`, providers of this host are not asked.
+/// runs, about the way of disks to and from it, and about the libraries that media come from and appliances are put into.
+/// Without `local`, providers of this host are not asked.
 pub async fn preflight<'s>(
     host: &Host,
     stages: impl Iterator<Item = &'s Stage>,
@@ -163,6 +164,9 @@ pub async fn preflight<'s>(
         if !asked.contains(&(name, hardware)) {
             asked.push((name, hardware));
             found = provider.preflight(hardware).await;
+        }
+        if let StageKind::IsoBase(kind) = &stage.kind {
+            found.extend(super::iso_base::preflight(provider.as_ref(), &kind.iso).await);
         }
         match source {
             Some(source) if found.is_empty() => {

@@ -36,6 +36,8 @@ pub struct LibraryItem {
     pub description: String,
     /// Counts the changes of its files.
     pub version: String,
+    /// Whether all its content is there: items of a subscribed library may come when they are needed.
+    pub cached: bool,
 }
 
 /// A file of an item, and where it lies; `Storage.Info` in the API.
@@ -45,7 +47,7 @@ pub struct LibraryFile {
     pub name: String,
     /// Its size.
     pub size: Size,
-    /// Whether its content is there: items of a subscribed library may come when they are needed.
+    /// Whether its content is there.
     pub cached: bool,
     /// Where it lies: `ds:///vmfs/volumes/UUID/contentlib-…`.
     pub uris: Vec<String>,
@@ -57,6 +59,11 @@ pub struct LibraryFile {
 pub(super) fn text(value: &Value, key: &str) -> String {
     let text = value.get(key).and_then(Value::as_str);
     text.unwrap_or_default().to_owned()
+}
+
+/// Whether content is there, which is said where it is not.
+fn there(value: &Value) -> bool {
+    value.get("cached") != Some(&Value::Bool(false))
 }
 
 /// The texts in a list.
@@ -89,6 +96,7 @@ impl LibraryItem {
             kind: text(value, "type"),
             description: text(value, "description"),
             version: text(value, "content_version"),
+            cached: there(value),
         }
     }
 }
@@ -100,7 +108,7 @@ impl LibraryFile {
         Self {
             name: text(value, "name"),
             size: Size::from_bytes(value.get("size").and_then(Value::as_u64).unwrap_or(0)),
-            cached: value.get("cached") != Some(&Value::Bool(false)),
+            cached: there(value),
             uris: texts(value.get("storage_uris").unwrap_or(&Value::Null)),
             datastore: datastore.map(|id| Ref::new("Datastore", id)),
         }

@@ -4,8 +4,8 @@
 //! the order of the API's schema, answers are read as [`Element`]s. [`Client::task`] starts a task and waits for it,
 //! [`Client::watch`] waits for properties; both go on through broken connections and ended sessions. A server that was
 //! there before is waited for while it restarts ([`WhileAway`]). What is named here after a method of the API does what
-//! that does. Content libraries are reached by vCenter's REST API, with a session of its own that the client begins and
-//! ends by itself.
+//! that does. Content libraries and tags are reached by vCenter's REST API, with a session of its own that the client
+//! begins and ends by itself.
 //!
 //! A password is shown to nobody but the server: no message, log or `Debug` of this module holds one.
 
@@ -27,12 +27,14 @@ mod library;
 mod library_update;
 mod machine;
 mod ovf;
+mod policy;
 mod power;
 mod property;
 mod rest;
 mod session;
 mod soap;
 mod spec;
+mod tags;
 mod task;
 mod tls;
 mod watch;
@@ -59,6 +61,7 @@ pub use spec::{
     DiskMove, DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation,
     RelocateSpec, ScsiKind, ToolsSpec,
 };
+pub use tags::Named;
 pub use task::Waiting;
 pub use xml::Xml;
 

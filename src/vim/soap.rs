@@ -4,11 +4,20 @@ use super::{Element, Fault, VimError};
 
 /// The request for a method.
 pub(super) fn envelope(method: &str, inside: &str) -> String {
+    envelope_of("urn:vim25", "", method, inside)
+}
+
+/// The request for a method of another API, with what stands in its header.
+pub(super) fn envelope_of(namespace: &str, header: &str, method: &str, inside: &str) -> String {
+    let header = match header {
+        "" => String::new(),
+        header => format!("<soapenv:Header>{header}</soapenv:Header>"),
+    };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
          xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">\
-         <soapenv:Body><{method} xmlns=\"urn:vim25\">{inside}</{method}></soapenv:Body></soapenv:Envelope>"
+         {header}<soapenv:Body><{method} xmlns=\"{namespace}\">{inside}</{method}></soapenv:Body></soapenv:Envelope>"
     )
 }
 

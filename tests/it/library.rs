@@ -209,10 +209,8 @@ fn vm_a_publication_that_fails_leaves_the_library_as_it_was() {
 fn vm_items_of_others_are_left_alone_and_what_is_not_there_is_told_before_anything_runs() {
     let server = server();
     let sandbox = project(&server);
-    let file = sandbox.path("notes.iso");
-    std::fs::write(&file, b"not forge's").unwrap();
-    let file = file.to_str().unwrap();
-    server.govc(&["library.import", "-n", "k3s-mini", LIBRARY, file]);
+    sandbox.write("notes.iso", "not forge's");
+    import(&server, "k3s-mini", &sandbox.path("notes.iso"));
     let before = shelved(&server, "k3s-mini");
     let _ = publish(&sandbox).exits(3).complains(
         "there is an item `k3s-mini` in the library `images` already, and forge did not make it",
@@ -233,6 +231,159 @@ fn vm_items_of_others_are_left_alone_and_what_is_not_there_is_told_before_anythi
     error: provider `lab`: the content library `branch` shows the items of another one: nothing can be put into it
       help: name a local library, such as the one that it subscribes to
     ");
+}
+
+/// Imports a file into the library as an item of its own.
+fn import(server: &VCenter, name: &str, file: &std::path::Path) {
+    let file = file.to_str().unwrap();
+    server.govc(&["library.import", "-n", name, LIBRARY, file]);
+}
+
+#[test]
+fn vm_a_machine_is_installed_from_an_iso_in_a_library() {
+    let server = server();
+    let sandbox = project(&server);
+    import(&server, "mini", &sandbox.path("output/iso/mini.iso"));
+    let text = sandbox.path("builds.toml");
+    import(&server, "text", &text);
+    let from = |sandbox: &Sandbox, old: &str, new: &str| {
+        change(
+            sandbox,
+            &format!("url = \"{old}\""),
+            &format!("url = \"{new}\""),
+        );
+    };
+    let run = |sandbox: &Sandbox| sandbox.forge(&["run", "iso-base", "--provider", "lab"]);
+    change(
+        &sandbox,
+        "iso = { url = \"{{ stages.mini-iso.outputs.iso }}\" }",
+        "iso = { url = \"library://imagse/mini\", checksum = \"none\" }",
+    );
+    let mut told = run(&sandbox).exits(3).stderr;
+    from(&sandbox, "library://imagse/mini", "library://images/minni");
+    told += &run(&sandbox).exits(3).stderr;
+    from(&sandbox, "library://images/minni", "library://images/text");
+    told += &run(&sandbox).exits(3).stderr;
+    subscribe(&server, "branch", LIBRARY, &["-sub-ondemand=true"]);
+    from(&sandbox, "library://images/text", "library://branch/mini");
+    told += &run(&sandbox).exits(3).stderr;
+    let told: Vec<&str> = told
+        .lines()
+        .filter(|line| line.contains("lab") || line.contains("help"))
+        .collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    error: provider `lab`: there is no content library `imagse`
+      help: did you mean `images`?
+    error: provider `lab`: there is no item in the library `images`: `minni`
+      help: did you mean `mini`?
+    error: provider `lab`: the item `text` of the content library `images` has no ISO
+      help: its files: builds.toml
+    error: provider `lab`: `mini.iso` of the item `mini` of the content library `branch` has not come yet
+      help: synchronize the item in vCenter, and run it again
+    ");
+    let local = sandbox.forge(&["run", "iso-base"]).exits(3);
+    assert!(
+        local
+            .stdout
+            .contains("is a place on a vSphere server, and QEMU cannot reach it"),
+        "{}",
+        local.all()
+    );
+
+    from(&sandbox, "library://branch/mini", "library://images/mini");
+    server.forget_calls();
+    let before = shelved(&server, "mini");
+    let _ = run(&sandbox).exits(0).prints("iso-base[os=mini] | -- done");
+    assert_eq!(server.machines(), ["k3s-iso-base-mini"]);
+    assert_eq!(shelved(&server, "mini"), before);
+    // nothing was uploaded but the floppy, and that is gone
+    server.is_tidy(&sandbox);
+    let media = server.govc(&["datastore.ls", "-ds", "Packer", "forge"]);
+    assert_eq!(media.trim(), "");
+    let _ = run(&sandbox).exits(0).prints("nothing to do");
+}
+
+#[test]
+fn vm_machines_have_tags_and_a_storage_policy() {
+    let server = server();
+    let sandbox = project(&server);
+    server.govc(&["tags.category.create", "team"]);
+    server.govc(&["tags.create", "-c", "team", "platform"]);
+    server.govc(&["tags.create", "-c", "team", "web"]);
+    let run = |stage: &str| sandbox.forge(&["run", stage, "--provider", "lab"]);
+    let vsphere = |tags: &str, policy: &str| {
+        format!("vsphere = {{ tags = [{tags}], storage_policy = \"{policy}\" }}\n")
+    };
+    let wrong = vsphere("\"taem/web\", \"team/platfrom\"", "vSAN Default Policy");
+    change(&sandbox, "[machine]\n", &format!("[machine]\n{wrong}"));
+    let told = run("iso-base").exits(3).stderr;
+    insta::assert_snapshot!(told, @r"
+    error: provider `lab`: 3 things stand in the way
+      - there is no category of tags `taem`; did you mean `team`?
+      - there is no tag in the category `team`: `platfrom`; did you mean `platform`?
+      - there is no storage policy `vSAN Default Policy`; did you mean `vSAN Default Storage Policy`?
+    ");
+
+    let right = vsphere(
+        "\"team/web\", \"team/platform\"",
+        "vSAN Default Storage Policy",
+    );
+    change(&sandbox, &wrong, &right);
+    server.fault("rest-expired", 1, "/tag-association", &Value::Null);
+    let _ = run("provision").exits(0);
+    let policies = server.govc(&["storage.policy.ls", "-i", "vSAN Default Storage Policy"]);
+    let policy = policies.trim();
+    assert_eq!(policy.len(), 36, "{policy}");
+    for name in server.machines() {
+        let path = format!("/Packer/vm/Packer/{name}");
+        let attached = server.govc(&["tags.attached.ls", "-r", &path]);
+        let mut attached: Vec<&str> = attached.lines().collect();
+        attached.sort_unstable();
+        assert_eq!(attached, ["platform", "web"], "{name}");
+        let told = server.govc(&["vm.info", "-e", &name]);
+        let noted = |key: &str| {
+            told.lines()
+                .any(|line| line.contains(key) && line.contains(policy))
+        };
+        assert!(noted("double.policy:"), "{told}");
+        assert_eq!(
+            noted("double.diskPolicies:"),
+            name.contains("iso-base"),
+            "{told}"
+        );
+    }
+    server.is_tidy(&sandbox);
+}
+
+#[test]
+fn addresses_of_items_and_tags_are_checked_with_the_file() {
+    let text = "version = 1\n[machine]\nvsphere = { tags = [\"web\"] }\n[stages.iso-base]\niso = { url = \"library://images\", checksum = \"none\" }\nssh = { user = \"u\", agent = true }\n";
+    let faults = Sandbox::new(text).forge(&["validate"]).exits(2);
+    insta::assert_snapshot!(faults.stderr, @r#"
+    warning: the ISO is not verified (`iso-base`)
+     --> builds.toml:5:46
+      |
+    5 | iso = { url = "library://images", checksum = "none" }
+      |                                              ^^^^^^
+
+    error: `web` is no tag of a category
+     --> builds.toml:3:20
+      |
+    3 | vsphere = { tags = ["web"] }
+      |                    ^^^^^^^
+      |
+      = help: such as `team/platform`: the category, a slash, the tag
+
+    error: `library://images` names no item of a content library
+     --> builds.toml:5:15
+      |
+    5 | iso = { url = "library://images", checksum = "none" }
+      |               ^^^^^^^^^^^^^^^^^^
+      |
+      = help: `library://LIBRARY/ITEM`, or `library://LIBRARY/ITEM/FILE.iso` where the item has several files
+
+    2 errors in the project
+    "#);
 }
 
 #[test]

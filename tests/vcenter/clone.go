@@ -52,6 +52,7 @@ func (cl *cloner) run() (*simulator.VirtualMachine, types.BaseMethodFault) {
 		return nil, fault
 	}
 	postEvent(&types.VmClonedEvent{VmCloneEvent: types.VmCloneEvent{VmEvent: vmEvent(clone)}, SourceVm: *vmEvent(cl.source).Vm})
+	notePolicies(clone, cl.req.Spec.Location.Profile, nil)
 	if c := cl.req.Spec.Customization; c != nil {
 		change(clone, prop("config.tools.pendingCustomization", pendingCustomization(c)))
 	}

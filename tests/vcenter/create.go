@@ -26,6 +26,8 @@ func createVMTask(c *call, _ *job) (types.AnyType, types.BaseMethodFault) {
 	if err := materialise(vm.Config.Hardware.Device, false); err != nil {
 		return nil, sysErr(err)
 	}
+	config := c.body.(*types.CreateVM_Task).Config
+	notePolicies(vm, config.VmProfile, config.DeviceChange)
 	c.w.refreshSpace()
 	return vm.Self, nil
 }

@@ -132,7 +132,7 @@ static ISO: Keys = Keys {
         key(
             "url",
             Text,
-            "Where it is: a URL, a path, or an output of a stage.",
+            "Where it is: a URL, a path, an output of a stage, or `[datastore] path` and `library://LIBRARY/ITEM` on vSphere.",
         ),
         key("urls", OneOrMany(&Text), "Mirrors, tried in order."),
         key(

@@ -46,6 +46,12 @@ pub(super) static VSPHERE: Keys = Keys {
             "How the disks take their space.",
         ),
         key("notes", Text, "A note for people."),
+        key("tags", OneOrMany(&Text), "Tags: `CATEGORY/TAG`."),
+        key(
+            "storage_policy",
+            Text,
+            "The policy of the storage that the machine and its disks lie on.",
+        ),
         key(
             "extra_config",
             Shape::Map(&Text),

@@ -4,8 +4,8 @@ use crate::config::loader::unreadable;
 use crate::config::tree::{Node, Table, offset_in_literal};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{
-    Boot, Checksum, Duration, IsoSource, Keys, Kickstart, Late, Layout, MediaFile, MediaVia, Part,
-    Text,
+    Boot, Checksum, Duration, IsoSource, Keys, Kickstart, LIBRARY, Late, Layout, MediaFile,
+    MediaVia, Part, Text,
 };
 
 use super::stage::Here;
@@ -29,6 +29,9 @@ pub(super) fn iso(here: &Here<'_>) -> Option<IsoSource> {
         .flatten()
         .flat_map(|node| site.texts(node))
         .collect();
+    for node in nodes.into_iter().flatten() {
+        urls.iter().for_each(|url| check_place(here, url, node));
+    }
     let is_output = |url: &Text| url.late().any(|late| matches!(late, Late::Output { .. }));
     let checksum = match table.get("checksum") {
         Some(node) => Some(checksum(here, node)?),
@@ -43,6 +46,23 @@ pub(super) fn iso(here: &Here<'_>) -> Option<IsoSource> {
         None => None,
     };
     (!urls.is_empty()).then_some(IsoSource { urls, checksum })
+}
+
+/// An item of a content library is written in full.
+fn check_place(here: &Here<'_>, url: &Text, node: &Node) {
+    let shown = url.to_string();
+    let Some(rest) = shown.strip_prefix(LIBRARY) else {
+        return;
+    };
+    let parts: Vec<&str> = rest.split('/').collect();
+    if matches!(parts[..], [_, _] | [_, _, _]) && parts.iter().all(|part| !part.is_empty()) {
+        return;
+    }
+    here.site.push(
+        Diagnostic::error("bad-value", format!("`{shown}` names no item of a content library"))
+            .label(node.span, "")
+            .help("`library://LIBRARY/ITEM`, or `library://LIBRARY/ITEM/FILE.iso` where the item has several files"),
+    );
 }
 
 fn checksum(here: &Here<'_>, node: &Node) -> Option<Checksum> {

@@ -32,6 +32,13 @@ pub(super) fn change(site: &Site<'_>, known: &mut VsphereHardware, table: &Table
     if let Some(node) = table.get("notes") {
         known.notes = site.literal(node);
     }
+    if let Some(node) = table.get("tags") {
+        known.tags = site.literals(node);
+        known.tags.iter().for_each(|tag| check_tag(site, node, tag));
+    }
+    if let Some(node) = table.get("storage_policy") {
+        known.storage_policy = site.literal(node).filter(|name| !name.is_empty());
+    }
     for (key, map) in [
         ("extra_config", &mut known.extra_config),
         ("vapp_properties", &mut known.vapp_properties),
@@ -45,6 +52,18 @@ pub(super) fn change(site: &Site<'_>, known: &mut VsphereHardware, table: &Table
     if let Some(table) = table.table("customization") {
         known.customization = Some(Box::new(customization(site, table)));
     }
+}
+
+fn check_tag(site: &Site<'_>, node: &Node, tag: &str) {
+    let parts = tag.split_once('/');
+    if parts.is_some_and(|(category, name)| !category.is_empty() && !name.is_empty()) {
+        return;
+    }
+    site.push(
+        Diagnostic::error("bad-value", format!("`{tag}` is no tag of a category"))
+            .label(node.span, "")
+            .help("such as `team/platform`: the category, a slash, the tag"),
+    );
 }
 
 fn customization(site: &Site<'_>, table: &Table) -> Customization {

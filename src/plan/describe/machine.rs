@@ -225,6 +225,8 @@ impl Sheet<'_> {
             full_clone,
             template,
             notes,
+            tags,
+            storage_policy,
             extra_config,
             vapp_properties,
             customization,
@@ -244,24 +246,26 @@ impl Sheet<'_> {
                 self.flag(&format!("vsphere {name}"), true);
             }
         }
-        if let Some(size) = video_memory {
-            self.add("vsphere video memory", exact(*size));
-        }
         self.add("vsphere provisioning", provisioning.to_string());
-        if let Some(mhz) = cpu_reservation {
-            self.add("vsphere cpu reservation", mhz.to_string());
+        for (name, text) in [
+            ("video memory", video_memory.map(exact)),
+            (
+                "cpu reservation",
+                cpu_reservation.map(|mhz| mhz.to_string()),
+            ),
+            ("memory reservation", memory_reservation.map(exact)),
+            ("notes", notes.clone()),
+            ("tags", (!tags.is_empty()).then(|| tags.join(", "))),
+            ("storage policy", storage_policy.clone()),
+        ] {
+            if let Some(text) = text {
+                self.add(format!("vsphere {name}"), text);
+            }
         }
-        if let Some(size) = memory_reservation {
-            self.add("vsphere memory reservation", exact(*size));
-        }
-        if let Some(notes) = notes {
-            self.add("vsphere notes", notes);
-        }
-        for (key, value) in extra_config {
-            self.add(format!("vsphere extra config {key}"), value);
-        }
-        for (key, value) in vapp_properties {
-            self.add(format!("vsphere vapp property {key}"), value);
+        let extra = extra_config.iter().map(|entry| ("extra config", entry));
+        let vapp = vapp_properties.iter().map(|entry| ("vapp property", entry));
+        for (name, (key, value)) in extra.chain(vapp) {
+            self.add(format!("vsphere {name} {key}"), value);
         }
         if let Some(customization) = customization {
             self.customization(customization);

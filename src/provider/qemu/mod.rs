@@ -177,9 +177,7 @@ impl Provider for Qemu {
 fn cds(spec: &LaunchSpec) -> Result<Vec<PathBuf>, ProviderError> {
     if let Some(place) = spec.cds.iter().find_map(|cd| cd.place.as_ref()) {
         return Err(ProviderError::Environment {
-            message: format!(
-                "`{place}` is a place on a vSphere datastore, and QEMU cannot reach it"
-            ),
+            message: format!("`{place}` is a place on a vSphere server, and QEMU cannot reach it"),
             help: "give a URL or a path, or build with a provider of type `vsphere`".to_owned(),
         });
     }

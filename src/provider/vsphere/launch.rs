@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::error::Attempts;
 use super::hardware::{self, Media};
+use super::labels::under;
 use super::machine::VsphereMachine;
 use super::{Lab, Shared, locked, media, misfit, owned, transfer, translate};
 use super::{clone, copy};
@@ -157,6 +158,7 @@ async fn start(
     );
     let vm = made?;
     draft.vm = Some(vm.clone());
+    lab.tag(&vm, &spec.hardware).await?;
     power_on(lab, &vm, cancel).await?;
     Ok((vm, draft))
 }
@@ -205,6 +207,8 @@ async fn make(
         (&media, network),
     )
     .map_err(misfit)?;
+    let policy = lab.storage_policy(&spec.hardware).await?;
+    let config = under(policy.as_ref(), config);
     let (pool, host) = (&lab.place.pool, lab.place.host.as_ref());
     let waiting = Waiting::quiet(cancel);
     let made = lab.client.create_vm(&folder, &config, pool, host, &waiting);
@@ -283,6 +287,7 @@ async fn clone(
     let source = lab.source(at).await.map_err(translate)?;
     let (config, grows) =
         clone::config(&spec.hardware, &spec.mark, &lab.place, &source, network).map_err(misfit)?;
+    let policy = lab.storage_policy(&spec.hardware).await?;
     let more = spec.hardware.vsphere.as_deref();
     let whole = grows || snapshot.is_none() || more.is_some_and(|more| more.full_clone);
     let clone = CloneSpec {
@@ -294,9 +299,9 @@ async fn clone(
             }),
             pool: Some(lab.place.pool.clone()),
             host: lab.place.host.clone(),
-            ..RelocateSpec::default()
+            storage_policy: policy.clone(),
         },
-        config: Some(config),
+        config: Some(under(policy.as_ref(), config)),
         customization: customization(lab, &spec.hardware).await?,
         snapshot,
         ..CloneSpec::default()

@@ -20,7 +20,7 @@ pub(super) fn absent(what: &str, name: &str, names: &[String]) -> ProviderError 
         message: format!("there is no {what} `{name}`"),
         help: match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None if names.is_empty() => format!("the server shows no {what} to this account"),
+            None if names.is_empty() => "this account sees none at all".into(),
             None => format!("there: {}", names.join(", ")),
         },
     })
@@ -252,6 +252,7 @@ mod tests {
             kind: OVF.into(),
             description,
             version: "1".into(),
+            cached: true,
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::hardware::Media;
 use super::place::Place;
 use super::settings::Settings;
-use super::{Lab, translate};
+use super::{Lab, library_iso, translate};
 use crate::model::Digest;
 use crate::provider::{LaunchSpec, ProviderError};
 use crate::sys::Cancel;
@@ -49,7 +49,7 @@ pub(super) async fn place(
     let [floppy, own_cd, part] = own(settings, &lab.place, name);
     for (index, medium) in spec.cds.iter().enumerate() {
         if let Some(there) = &medium.place {
-            media.cds.push(there.clone());
+            media.cds.push(library_iso::find(lab, there).await?);
             continue;
         }
         let kept = medium.digest.filter(|_| index == 0);

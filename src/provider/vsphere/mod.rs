@@ -11,8 +11,10 @@ mod error;
 mod hardware;
 mod inventory;
 mod keys;
+mod labels;
 mod launch;
 mod library;
+mod library_iso;
 mod machine;
 mod media;
 mod owned;
@@ -327,6 +329,13 @@ impl Provider for Vsphere {
     ) -> Result<Vec<Exported>, ProviderError> {
         let lab = self.shared.session().await?;
         transfer::export(&lab, machine, work).await
+    }
+
+    async fn preflight_medium(&self, place: &str) -> Option<ProviderError> {
+        match self.shared.session().await {
+            Ok(lab) => library_iso::find(&lab, place).await.err(),
+            Err(error) => Some(error),
+        }
     }
 
     async fn preflight_library(&self, library: &str, mark: Option<&Mark>) -> Option<ProviderError> {

@@ -72,6 +72,7 @@ impl Lab {
             Ok(more) => errors.extend(more),
             Err(error) => errors.push(translate(error)),
         }
+        errors.extend(self.unlabelled(hardware).await);
         if errors.is_empty() {
             locked(&self.passed).push(hardware.clone());
         }
