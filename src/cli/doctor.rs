@@ -94,7 +94,7 @@ fn of_provider(global: &Global, name: &str) -> Result<Vec<Finding>, CliError> {
         .iter()
         .find(|(known, _)| known.as_str() == name);
     let (described, errors) = runtime.block_on(async {
-        let errors = crate::stages::preflight(&host, session.stages(&keys)).await;
+        let errors = crate::stages::preflight(&host, session.stages(&keys), true).await;
         let described = match known {
             Some((_, provider)) => provider.describe().await,
             None => String::new(),
@@ -170,6 +170,7 @@ fn hardware(firmware: Firmware) -> Hardware {
         nics: vec![Nic {
             adapter: NicAdapter::Virtio,
             network: String::new(),
+            mac: None,
         }],
         guest_id: None,
         hardware_version: 15,

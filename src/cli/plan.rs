@@ -100,7 +100,7 @@ fn ask_servers(
     let errors = runtime.block_on(async {
         let unreachable = crate::stages::look_for_lost(host, session.stages(keys)).await;
         let errors = match refresh {
-            true => crate::stages::preflight(host, session.stages(keys)).await,
+            true => crate::stages::preflight(host, session.stages(keys), true).await,
             false => Vec::new(),
         };
         host.close().await;

@@ -271,8 +271,7 @@ async fn preflight(
     if plan.is_ok_and(|plan| !plan.has_work()) {
         return Ok(());
     }
-    let on_servers = session.stages(stages).filter(|stage| on_server(stage));
-    let errors = crate::stages::preflight(host, on_servers).await;
+    let errors = crate::stages::preflight(host, session.stages(stages), false).await;
     super::error::unmet(errors).map_or(Ok(()), Err)
 }
 

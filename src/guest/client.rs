@@ -40,6 +40,8 @@ pub struct Guest {
     permits: Semaphore,
     /// The command that tells one boot from another.
     pub(super) boot_id: String,
+    /// What it has told; forgotten with the connections.
+    pub(super) boot: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -93,6 +95,7 @@ impl Guest {
             idle: Mutex::new(vec![connection]),
             permits: Semaphore::new(CONNECTIONS),
             boot_id: "cat /proc/sys/kernel/random/boot_id".to_owned(),
+            boot: Mutex::default(),
         })
     }
 
@@ -261,8 +264,11 @@ impl Guest {
         }
     }
 
-    /// Closes what is idle.
+    /// Closes what is idle. The guest may have restarted.
     pub(super) fn forget(&self) {
+        if let Ok(mut boot) = self.boot.lock() {
+            *boot = None;
+        }
         if let Ok(mut idle) = self.idle.lock() {
             idle.clear();
         }

@@ -28,6 +28,18 @@ impl Guest {
         Ok(id)
     }
 
+    /// [`Guest::boot_id`], asked once as long as the connection holds.
+    pub async fn this_boot(&self, cancel: &Cancel) -> Result<String, GuestError> {
+        if let Some(known) = self.boot.lock().ok().and_then(|boot| boot.clone()) {
+            return Ok(known);
+        }
+        let id = self.boot_id(cancel).await?;
+        if let Ok(mut boot) = self.boot.lock() {
+            *boot = Some(id.clone());
+        }
+        Ok(id)
+    }
+
     /// Restarts the guest (by `command`, else by `reboot`) and returns when another boot of it lets us in.
     pub async fn reboot(
         &self,

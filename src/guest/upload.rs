@@ -74,7 +74,8 @@ impl Guest {
     }
 
     /// Writes a file: beside its place, then renamed, so that nobody sees half of it or runs what is being written. The
-    /// size is compared, as the end of a lost connection looks like the end of the file.
+    /// size is compared, as the end of a lost connection looks like the end of the file. `wc -c` is only for guests whose
+    /// `stat` has no `-c`: that of busybox reads the whole file again, which takes as long as the upload in an emulated guest.
     async fn put(
         &self,
         feed: Feed,
@@ -84,7 +85,8 @@ impl Guest {
         let command = format!(
             "f={}; d=${{f%/*}}; [ \"$d\" = \"$f\" ] || mkdir -p -- \"${{d:-/}}\" || exit 1; \
              [ ! -d \"$f\" ] || {{ echo \"$f is a directory\" >&2; exit 1; }}; \
-             t=\"$f.forge-$$\"; if cat >\"$t\" && [ \"$(wc -c <\"$t\")\" -eq {size} ] && chmod {mode:o} \"$t\" && mv -f -- \"$t\" \"$f\"; then :; \
+             size() {{ stat -L -c %s \"$t\" 2>/dev/null || wc -c <\"$t\"; }}; \
+             t=\"$f.forge-$$\"; if cat >\"$t\" && [ \"$(size)\" -eq {size} ] && chmod {mode:o} \"$t\" && mv -f -- \"$t\" \"$f\"; then :; \
              else rm -f -- \"$t\"; exit 1; fi",
             quote(&operand(to))
         );

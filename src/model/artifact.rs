@@ -64,8 +64,11 @@ pub struct Remote {
     pub name: String,
     /// Its identity on every server: vSphere's `config.instanceUuid`.
     pub uuid: String,
-    /// The snapshot's id on its server.
+    /// The snapshot's id on its server; empty: the machine has none, and is meant as it stands.
     pub snapshot: String,
+    /// How the machine stands where no snapshot says it: vSphere's `config.changeVersion`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 /// The drives for removable media that a machine has beside its hardware, as install media need them; empty ones.
@@ -97,7 +100,13 @@ impl MachineState {
         let layers: Vec<_> = self.disks.iter().map(|disk| &disk.layers).collect();
         let content = match &self.remote {
             None => serde_json::to_vec(&("lineage", layers)),
-            Some(remote) => serde_json::to_vec(&("lineage", &remote.uuid, &remote.snapshot)),
+            Some(Remote {
+                uuid,
+                snapshot,
+                version: None,
+                ..
+            }) => serde_json::to_vec(&("lineage", uuid, snapshot)),
+            Some(remote) => serde_json::to_vec(&("lineage", remote)),
         };
         Digest::of(&content.unwrap_or_default())
     }

@@ -1,11 +1,8 @@
 //! A machine's hardware in provider-neutral words.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use super::Size;
+use super::{Size, VsphereHardware};
 
 /// The hardware of a machine: what `[machine]` says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,43 +26,6 @@ pub struct Hardware {
     /// What only vSphere knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vsphere: Option<Box<VsphereHardware>>,
-}
-
-/// What only vSphere knows of a machine; other providers leave it out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct VsphereHardware {
-    /// CPUs can be added while it runs.
-    pub cpu_hot_add: bool,
-    /// Memory can be added while it runs.
-    pub memory_hot_add: bool,
-    /// Of the processors, in MHz.
-    pub cpu_reservation: Option<u32>,
-    /// Of the memory.
-    pub memory_reservation: Option<Size>,
-    /// The guest can run machines itself.
-    pub nested: bool,
-    /// A virtual TPM; vCenter needs a key provider for it.
-    pub tpm: bool,
-    /// How the disks take their space.
-    pub provisioning: Provisioning,
-    /// A note for people.
-    pub notes: Option<String>,
-    /// Entries of `config.extraConfig`: `disk.EnableUUID`.
-    pub extra_config: BTreeMap<String, String>,
-}
-
-/// How disks take their space.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Provisioning {
-    /// When it is written.
-    #[default]
-    Thin,
-    /// All at once, cleared when it is written.
-    Thick,
-    /// All at once, cleared at once.
-    Eager,
 }
 
 /// What boots a machine.
@@ -95,6 +55,8 @@ pub struct Disk {
 pub enum Controller {
     /// LSI Logic parallel SCSI.
     Lsilogic,
+    /// LSI Logic SAS.
+    LsilogicSas,
     /// VMware's paravirtual SCSI.
     Pvscsi,
     /// AHCI.
@@ -114,6 +76,9 @@ pub struct Nic {
     pub adapter: NicAdapter,
     /// The network's name, for providers that have named networks and for the OVF.
     pub network: String,
+    /// The card's own address; none: the provider makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<String>,
 }
 
 /// A network card.
@@ -130,6 +95,7 @@ pub enum NicAdapter {
     Virtio,
 }
 
+/// Words of the language for the values of a type.
 macro_rules! words {
     ($type:ty, $what:literal, $($variant:ident => $word:literal),+ $(,)?) => {
         impl $type {
@@ -148,19 +114,20 @@ macro_rules! words {
                 match self { $(Self::$variant => $word),+ }
             }
         }
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
     };
 }
 
-words!(Provisioning, "provisioning", Thin => "thin", Thick => "thick", Eager => "eager");
+pub(super) use words;
+
 words!(Firmware, "firmware", Bios => "bios", Efi => "efi", EfiSecure => "efi-secure");
 words!(
     Controller, "disk controller",
-    Lsilogic => "lsilogic", Pvscsi => "pvscsi", Sata => "sata", Ide => "ide", Nvme => "nvme", Virtio => "virtio",
+    Lsilogic => "lsilogic", LsilogicSas => "lsilogic-sas", Pvscsi => "pvscsi", Sata => "sata", Ide => "ide", Nvme => "nvme", Virtio => "virtio",
 );
 words!(NicAdapter, "network adapter", E1000 => "e1000", E1000e => "e1000e", Vmxnet3 => "vmxnet3", Virtio => "virtio");
 

@@ -50,6 +50,8 @@ pub enum StageKind {
     PackOva(PackOva),
     /// Boots an appliance and checks it.
     Verify(Box<Verify>),
+    /// Puts an appliance into a content library.
+    Publish(Publish),
 }
 
 impl StageKind {
@@ -62,6 +64,7 @@ impl StageKind {
         "export",
         "pack-ova",
         "verify",
+        "publish",
     ];
 
     /// Whether the machine in its artifact is the one that it was given, and another stage's.
@@ -81,6 +84,7 @@ impl StageKind {
             Self::Export(_) => "export",
             Self::PackOva(_) => "pack-ova",
             Self::Verify(_) => "verify",
+            Self::Publish(_) => "publish",
         }
     }
 }
@@ -238,14 +242,30 @@ impl Stage {
             StageKind::Clone(kind) => Some(&kind.ssh),
             StageKind::Provision(kind) => Some(&kind.ssh),
             StageKind::Verify(kind) => Some(&kind.ssh),
-            StageKind::Command(_) | StageKind::Export(_) | StageKind::PackOva(_) => None,
+            StageKind::Command(_)
+            | StageKind::Export(_)
+            | StageKind::PackOva(_)
+            | StageKind::Publish(_) => None,
         }
     }
+}
+
+/// A machine on a provider's server that forge did not make.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq)]
+pub struct MachineSource {
+    /// The provider's name.
+    pub provider: Name,
+    /// The machine or template: its name, or its path below the datacenter's folder of machines.
+    pub vm: String,
+    /// The snapshot's name or path; none: the one that the machine stands at, or the machine itself for full clones.
+    pub snapshot: Option<String>,
 }
 
 /// `kind = "clone"`.
 #[derive(std::clone::Clone, Debug, PartialEq)]
 pub struct Clone {
+    /// What is cloned, if that is no stage's machine.
+    pub source: Option<MachineSource>,
     /// The clone's hardware.
     pub hardware: Hardware,
     /// How it is reached.
@@ -422,6 +442,17 @@ pub struct Verify {
     pub retry_timeout: Option<Duration>,
     /// Time between tries.
     pub sleep: Duration,
+}
+
+/// `kind = "publish"`.
+#[derive(std::clone::Clone, Debug, PartialEq)]
+pub struct Publish {
+    /// The provider on whose server the library is.
+    pub provider: Name,
+    /// The library's name.
+    pub library: Text,
+    /// What the appliance is called there; none: its own name.
+    pub item: Option<Text>,
 }
 
 /// Checks and where they come from.

@@ -17,7 +17,10 @@ pub fn inputs_of(stage: &Stage) -> Vec<Input> {
         }
         StageKind::Provision(provision) => provision.steps.iter().flat_map(of_step).collect(),
         StageKind::Verify(verify) => verify.checks.iter().filter_map(of_checks).collect(),
-        StageKind::Clone(_) | StageKind::Export(_) | StageKind::PackOva(_) => Vec::new(),
+        StageKind::Clone(_)
+        | StageKind::Export(_)
+        | StageKind::PackOva(_)
+        | StageKind::Publish(_) => Vec::new(),
     };
     inputs.extend(stage.ssh().and_then(|ssh| of_login(&ssh.login)));
     inputs.sort();
@@ -135,7 +138,12 @@ mod tests {
             shown(&samples::verify()),
             [r#"Path("scripts/goss/goss.yaml")"#]
         );
-        for stage in [samples::clone(), samples::export(), samples::pack_ova()] {
+        for stage in [
+            samples::clone(),
+            samples::export(),
+            samples::pack_ova(),
+            samples::publish(),
+        ] {
             assert_eq!(inputs_of(&stage), [], "{}", stage.key);
         }
     }

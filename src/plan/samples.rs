@@ -6,7 +6,7 @@ use crate::model::{
     Boot, Check, CheckSet, CheckSource, Checksum, Clone, Command, CommandLine, Controller, Digest,
     Disk, Duration, Export, Firmware, Hardware, Input, IsoBase, IsoSource, Kickstart, Late, Layout,
     Login, Matcher, MediaFile, MediaVia, Name, Nic, NicAdapter, Origin, PackOva, Part, Project,
-    Property, Provision, Resource, RunVar, Shell, ShellSource, Size, Ssh, Stage, StageKey,
+    Property, Provision, Publish, Resource, RunVar, Shell, ShellSource, Size, Ssh, Stage, StageKey,
     StageKind, Step, StepAction, Text, Verify,
 };
 
@@ -102,6 +102,7 @@ pub(crate) fn hardware() -> Hardware {
         nics: vec![Nic {
             adapter: NicAdapter::Vmxnet3,
             network: "VM Network".into(),
+            mac: None,
         }],
         guest_id: Some("debian12_64Guest".into()),
         hardware_version: 13,
@@ -174,6 +175,7 @@ pub(super) fn iso_base() -> Stage {
 
 pub(super) fn clone() -> Stage {
     let kind = Clone {
+        source: None,
         hardware: hardware(),
         ssh: ssh(),
     };
@@ -297,6 +299,15 @@ pub(super) fn verify() -> Stage {
     after("pack-ova", "verify", StageKind::Verify(Box::new(kind)))
 }
 
+pub(super) fn publish() -> Stage {
+    let kind = Publish {
+        provider: name("vcenter"),
+        library: "images".into(),
+        item: Some("k3s-mini".into()),
+    };
+    after("pack-ova", "publish", StageKind::Publish(kind))
+}
+
 pub(super) fn all() -> Vec<Stage> {
     vec![
         command(),
@@ -306,16 +317,26 @@ pub(super) fn all() -> Vec<Stage> {
         export(),
         pack_ova(),
         verify(),
+        publish(),
     ]
 }
 
 /// Facts under which every input of `stages` exists; a file's content is its name.
 pub(super) fn facts(stages: &[Stage]) -> Facts {
     let mut facts = Facts {
-        identities: BTreeMap::from([(
-            name("local"),
-            vec![("qemu version".to_owned(), "7.2".to_owned())],
-        )]),
+        identities: BTreeMap::from([
+            (
+                name("local"),
+                vec![("qemu version".to_owned(), "7.2".to_owned())],
+            ),
+            (
+                name("vcenter"),
+                vec![
+                    ("server".to_owned(), "vc.example.org".to_owned()),
+                    ("datastore".to_owned(), "vsan".to_owned()),
+                ],
+            ),
+        ]),
         ..Facts::default()
     };
     for input in stages.iter().flat_map(inputs_of) {

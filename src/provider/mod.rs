@@ -5,6 +5,7 @@
 //!
 //! Stages never ask which provider they have: what differs is data in the specification.
 
+mod appliance;
 #[cfg(test)]
 pub(crate) mod fake;
 mod keyboard;
@@ -19,8 +20,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, Remote, Size};
+use crate::model::{Digest, Drives, Duration, Hardware, Keys, Layout, MachineSource, Remote, Size};
 use crate::sys::{Cancel, Journal};
+
+pub use appliance::{Appliance, ApplianceFile, Published};
 
 /// Why a machine did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +121,8 @@ pub struct Mark {
     pub fingerprint: String,
     /// What the machine is called once it is done.
     pub name: String,
+    /// It becomes a template then, where the provider has such.
+    pub template: bool,
 }
 
 /// What a machine is started with.
@@ -257,6 +262,11 @@ pub trait Provider: Send + Sync {
     /// Everything that stands in the way of such a machine, at once; empty when it can run.
     async fn preflight(&self, hardware: &Hardware) -> Vec<ProviderError>;
 
+    /// What stands in the way of disks on their way to and from its machines.
+    async fn transfers(&self) -> Vec<ProviderError> {
+        Vec::new()
+    }
+
     /// A machine of somebody else's that has the name which this one is to get.
     async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
         let _ = mark;
@@ -285,6 +295,22 @@ pub trait Provider: Send + Sync {
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
         let _ = digest;
         Ok(false)
+    }
+
+    /// The machine that clones are to be made of, which is somebody else's; everything that stands in the way is told.
+    async fn locate(
+        &self,
+        source: &MachineSource,
+        hardware: &Hardware,
+    ) -> Result<Remote, Vec<ProviderError>> {
+        let _ = hardware;
+        Err(vec![ProviderError::Environment {
+            message: format!(
+                "the machine `{}` cannot be cloned: this provider has no machines but forge's own",
+                source.vm
+            ),
+            help: "say `provider = \"…\"` in the stage, or run with `--provider …`: one of type `vsphere`".into(),
+        }])
     }
 
     /// Which of these machines are no longer as they were left, and why.
@@ -321,6 +347,25 @@ pub trait Provider: Send + Sync {
         let _ = (machine, work);
         Err(ProviderError::Failed(
             "this provider has no machines on a server".to_owned(),
+        ))
+    }
+
+    /// What stands in the way of an appliance with this mark in a content library.
+    async fn preflight_library(&self, library: &str, mark: Option<&Mark>) -> Option<ProviderError> {
+        let _ = (library, mark);
+        None
+    }
+
+    /// Puts an appliance into a content library: as a new item, or as a new version of the one that the same stage has put
+    /// there before.
+    async fn publish_appliance(
+        &self,
+        appliance: &Appliance,
+        work: Work<'_>,
+    ) -> Result<Published, ProviderError> {
+        let _ = (appliance, work);
+        Err(ProviderError::Failed(
+            "this provider has no content libraries".to_owned(),
         ))
     }
 

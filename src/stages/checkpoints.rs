@@ -11,7 +11,8 @@ use super::machine::Session;
 use crate::engine::{ExecError, StageContext};
 use crate::guest::{Exec, Guest, GuestError};
 use crate::model::{Checkpointing, Digest, IsoBase, MachineState, Provision};
-use crate::store::StepCheckpoint;
+use crate::store::{Met, StepCheckpoint};
+use crate::sys::Cancel;
 
 /// What a checkpoint is expected to take before one has been measured.
 const FIRST_COST: Duration = Duration::from_secs(1);
@@ -123,6 +124,7 @@ impl<'a> Keeper<'a> {
     pub(super) async fn keep(
         &mut self,
         session: &mut Session,
+        guest: &Guest,
         done: usize,
         state: &mut MachineState,
     ) -> Result<(), ExecError> {
@@ -141,7 +143,12 @@ impl<'a> Keeper<'a> {
         *state = machine;
         match kept {
             Some(checkpoint) => {
-                record(self.host, self.context, &checkpoint);
+                let met = met(guest, &checkpoint, &self.context.cancel).await;
+                record(
+                    self.host,
+                    self.context,
+                    &StepCheckpoint { met, ..checkpoint },
+                );
                 let all = self.chain.len() - 1;
                 let output = &self.context.output;
                 output.note(&format!("checkpoint after {done} of {all} steps"));
@@ -179,8 +186,17 @@ async fn take(
         machine: machine.clone(),
         memory,
         drives: session.drives,
+        met: None,
     };
     Ok((machine, Some(checkpoint)))
+}
+
+/// Where the guest of a machine on a server is: without knowing it one would wait until the server tells it anew.
+async fn met(guest: &Guest, checkpoint: &StepCheckpoint, cancel: &Cancel) -> Option<Met> {
+    checkpoint.machine.remote.as_ref()?;
+    let boot_id = guest.this_boot(cancel).await.ok()?;
+    let address = guest.target().addr;
+    Some(Met { address, boot_id })
 }
 
 fn record(host: &Host, context: &StageContext, checkpoint: &StepCheckpoint) {

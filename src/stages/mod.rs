@@ -3,6 +3,7 @@
 //! What all kinds share: [`Host`] is what surrounds a stage, `machine` takes one from power-on to a login and back to
 //! rest, `resolve` fills in late values, `outputs` puts files where users look for them.
 
+mod again;
 mod checkpoints;
 mod command;
 mod export;
@@ -16,6 +17,7 @@ mod outputs;
 mod pack_ova;
 mod project_key;
 mod provision;
+mod publish;
 mod remote;
 mod resolve;
 mod shell;
@@ -130,7 +132,8 @@ pub(crate) fn running_hardware(stage: &Stage) -> Option<&Hardware> {
         | StageKind::Clone(_)
         | StageKind::Export(_)
         | StageKind::PackOva(_)
-        | StageKind::Verify(_) => None,
+        | StageKind::Verify(_)
+        | StageKind::Publish(_) => None,
     }
 }
 
@@ -167,11 +170,12 @@ impl Executor for Executors {
         match &stage.kind {
             StageKind::Command(kind) => command::execute(host, &context, kind).await,
             StageKind::IsoBase(kind) => iso_base::execute(host, &context, kind).await,
-            StageKind::Clone(kind) => clone_machine(&context, kind),
+            StageKind::Clone(kind) => clone_machine(host, &context, kind).await,
             StageKind::Provision(kind) => provision::execute(host, &context, kind).await,
             StageKind::Export(kind) => export::execute(host, &context, kind).await,
             StageKind::PackOva(kind) => pack_ova::execute(host, &context, kind).await,
             StageKind::Verify(kind) => verify::execute(host, &context, kind).await,
+            StageKind::Publish(kind) => publish::execute(host, &context, kind).await,
         }
     }
 
@@ -188,14 +192,17 @@ impl Executor for Executors {
 }
 
 /// A linked clone at rest is the same layers under its own hardware: nothing is copied, nothing is started.
-fn clone_machine(
+async fn clone_machine(
+    host: &Host,
     context: &StageContext,
     kind: &crate::model::Clone,
 ) -> Result<Artifact, ExecError> {
-    let upstream = upstream_machine(context)?;
-    let machine = MachineState {
-        hardware: kind.hardware.clone(),
-        ..upstream.clone()
+    let machine = match &kind.source {
+        Some(source) => remote::locate(host, source, &kind.hardware).await?,
+        None => MachineState {
+            hardware: kind.hardware.clone(),
+            ..upstream_machine(context)?.clone()
+        },
     };
     Ok(Artifact {
         machine: Some(machine),

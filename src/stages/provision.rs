@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::again;
 use super::checkpoints::{self, Keeper};
 use super::login;
 use super::machine::Session;
@@ -59,13 +60,11 @@ pub(super) async fn execute(
                 .abandon(host, &context.stage.key, &below, error)
                 .await);
         }
-        keeper.keep(&mut session, index + 1, &mut below).await?;
+        keeper
+            .keep(&mut session, &guest, index + 1, &mut below)
+            .await?;
     }
-    let shutdown = kind
-        .shutdown
-        .as_ref()
-        .map(|text| resolver.text(text))
-        .transpose()?;
+    let shutdown = step::optional(&resolver, kind.shutdown.as_ref())?;
     let parts = session
         .shut_down(host, guest, shutdown.as_deref(), Some(&below))
         .await?;
@@ -112,7 +111,7 @@ async fn booted(
         }
     };
     let mut state = below.clone();
-    keeper.keep(&mut session, 0, &mut state).await?;
+    keeper.keep(&mut session, &guest, 0, &mut state).await?;
     Ok(Begun {
         session,
         guest,
@@ -163,8 +162,19 @@ async fn resume(
         None => start.resume = true,
     }
     let mut session = Session::launch(host, context, start).await?;
-    let timeout = kind.ssh.timeout.min(RESUMED);
-    let guest = login(&mut session, host, context, &kind.ssh, timeout).await?;
+    let resolver = Resolver::new(host, context);
+    let target = |address| login::target(&resolver, host, &kind.ssh, address);
+    let met = match &checkpoint.met {
+        Some(met) => again::meet(&mut session, context, &target, met).await?,
+        None => None,
+    };
+    let guest = match met {
+        Some(guest) => guest,
+        None => {
+            let timeout = kind.ssh.timeout.min(RESUMED);
+            login(&mut session, host, context, &kind.ssh, timeout).await?
+        }
+    };
     checkpoints::wake(&guest, context).await?;
     Ok(Begun {
         session,

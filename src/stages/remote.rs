@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::Host;
 use super::failure::failure;
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
-use crate::model::{Artifact, Hardware, MachineState, Name, Remote, Stage, StageKey, StageKind};
+use crate::model::{
+    Artifact, Clone, Hardware, MachineSource, MachineState, Name, Remote, Stage, StageKey,
+    StageKind,
+};
 use crate::provider::{Mark, Provider, ProviderError};
 use crate::store::StepCheckpoint;
 use crate::sys::LeftMachine;
@@ -91,47 +94,131 @@ pub async fn look_for_lost<'s>(
 
 /// The provider that a stage names, if its machines live on a server.
 pub fn server_of<'s>(host: &Host, stage: &'s Stage) -> Option<&'s Name> {
-    let named = match &stage.kind {
-        StageKind::IsoBase(kind) => &kind.provider,
-        StageKind::Verify(kind) => &kind.provider,
-        _ => return None,
-    };
+    let named = named_provider(stage)?;
     let provider = host.providers.get(named)?;
     provider.on_server().then_some(named)
 }
 
-/// What stands in the way of the machines of these stages, all of it at once: each provider is asked about each hardware
-/// that one of them runs.
+fn named_provider(stage: &Stage) -> Option<&Name> {
+    match &stage.kind {
+        StageKind::IsoBase(kind) => Some(&kind.provider),
+        StageKind::Verify(kind) => Some(&kind.provider),
+        StageKind::Publish(kind) => Some(&kind.provider),
+        StageKind::Clone(kind) => Some(&kind.source.as_ref()?.provider),
+        _ => None,
+    }
+}
+
+/// The machine of somebody else's that a stage's machines are clones of.
+pub(super) async fn locate(
+    host: &Host,
+    source: &MachineSource,
+    hardware: &Hardware,
+) -> Result<MachineState, ExecError> {
+    let provider = host.provider(source.provider.as_str())?;
+    let found = provider.locate(source, hardware).await;
+    let remote = found.map_err(|errors| {
+        let first = errors.into_iter().next();
+        first.unwrap_or_else(|| ProviderError::Failed(format!("there is no `{}`", source.vm)))
+    })?;
+    Ok(MachineState {
+        hardware: hardware.clone(),
+        disks: Vec::new(),
+        nvram: None,
+        provider: source.provider.to_string(),
+        remote: Some(remote),
+    })
+}
+
+/// What stands in the way of these stages, all of it at once: each provider is asked about each hardware that one of them
+/// runs, about the way of disks to and from it, and about the libraries that appliances are put into. Without `local`, providers of this host are not asked.
 pub async fn preflight<'s>(
     host: &Host,
     stages: impl Iterator<Item = &'s Stage>,
+    local: bool,
 ) -> Vec<(Name, ProviderError)> {
+    let stages: Vec<&Stage> = stages.collect();
     let mut asked: Vec<(&Name, &Hardware)> = Vec::new();
     let mut errors: Vec<(Name, ProviderError)> = Vec::new();
-    for stage in stages {
-        let StageKind::IsoBase(kind) = &stage.kind else {
-            continue;
+    for stage in &stages {
+        let (name, hardware, source) = match &stage.kind {
+            StageKind::IsoBase(kind) => (&kind.provider, &kind.hardware, None),
+            StageKind::Clone(Clone {
+                source: Some(source),
+                hardware,
+                ..
+            }) => (&source.provider, hardware, Some(source)),
+            StageKind::Publish(kind) => {
+                let error = super::publish::preflight(host, stage, kind).await;
+                note(&mut errors, &kind.provider, error);
+                continue;
+            }
+            _ => continue,
         };
-        let question = (&kind.provider, &kind.hardware);
-        let Some(provider) = host.providers.get(&kind.provider) else {
+        let known = host.providers.get(name);
+        let Some(provider) = known.filter(|provider| local || provider.on_server()) else {
             continue;
         };
         let mut found = Vec::new();
-        if !asked.contains(&question) {
-            asked.push(question);
-            found = provider.preflight(&kind.hardware).await;
+        if !asked.contains(&(name, hardware)) {
+            asked.push((name, hardware));
+            found = provider.preflight(hardware).await;
         }
-        found.extend(provider.clash(&mark(host, stage)).await);
-        for error in found {
-            let known = errors
-                .iter()
-                .any(|(_, known)| known.to_string() == error.to_string());
-            if !known {
-                errors.push((kind.provider.clone(), error));
+        match source {
+            Some(source) if found.is_empty() => {
+                let located = provider.locate(source, hardware).await;
+                found.extend(located.err().into_iter().flatten());
             }
+            Some(_) => {}
+            None => found.extend(provider.clash(&mark(host, stage)).await),
+        }
+        note(&mut errors, name, found);
+    }
+    let servers: BTreeSet<&Name> = stages
+        .iter()
+        .filter_map(|stage| transfers(&stages, stage))
+        .collect();
+    for name in servers {
+        if let Some(provider) = host.providers.get(name) {
+            let found = provider.transfers().await;
+            note(&mut errors, name, found);
         }
     }
     errors
+}
+
+/// The provider that a stage's disks come from or go to.
+fn transfers<'s>(stages: &[&'s Stage], stage: &'s Stage) -> Option<&'s Name> {
+    match &stage.kind {
+        StageKind::Verify(kind) => Some(&kind.provider),
+        StageKind::Export(_) => {
+            let mut at = stage;
+            loop {
+                let from = at.from.as_ref()?;
+                at = stages.iter().find(|known| known.key == *from)?;
+                if let Some(name) = named_provider(at) {
+                    return Some(name);
+                }
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Notes errors, each once.
+fn note(
+    errors: &mut Vec<(Name, ProviderError)>,
+    provider: &Name,
+    found: impl IntoIterator<Item = ProviderError>,
+) {
+    for error in found {
+        let known = errors
+            .iter()
+            .any(|(_, known)| known.to_string() == error.to_string());
+        if !known {
+            errors.push((provider.clone(), error));
+        }
+    }
 }
 
 /// The machines on servers that records refer to, each once, with its provider's name.
@@ -184,6 +271,9 @@ pub(super) fn mark(host: &Host, stage: &Stage) -> Mark {
         stage: stage.key.to_string(),
         fingerprint: String::new(),
         name,
+        template: super::running_hardware(stage)
+            .and_then(|hardware| hardware.vsphere.as_ref())
+            .is_some_and(|more| more.template),
     }
 }
 
@@ -209,6 +299,7 @@ pub(super) async fn publish_failed(
         stage: stage.to_string(),
         fingerprint: String::new(),
         name: format!("{}-failed", remote.name),
+        template: false,
     };
     if let Err(error) = provider.publish(remote, &mark).await {
         output.warn(format!(

@@ -46,7 +46,7 @@ mod tests;
 
 pub use content::FileDigest;
 pub use db::{
-    Db, NewRun, RunEntry, RunOutcome, RunStage, StageOutcome, StatCache, StepCheckpoint,
+    Db, Met, NewRun, RunEntry, RunOutcome, RunStage, StageOutcome, StatCache, StepCheckpoint,
     StoredRecords,
 };
 pub use error::StoreError;

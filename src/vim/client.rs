@@ -8,6 +8,7 @@ use url::Url;
 
 use super::content::{About, Content};
 use super::http::Http;
+use super::rest::RestSession;
 use super::session::{keep_alive, service_instance};
 use super::wire::Wire;
 use super::{Element, Endpoint, Ref, VimError, WhileAway, Xml};
@@ -25,6 +26,7 @@ pub(super) struct Inner {
     pub(super) endpoint: Endpoint,
     pub(super) content: Content,
     pub(super) keeper: OnceLock<AbortHandle>,
+    pub(super) rest: RestSession,
     about: About,
 }
 
@@ -69,6 +71,7 @@ impl Client {
             endpoint: endpoint.clone(),
             content: Content::read(&content)?,
             keeper: OnceLock::new(),
+            rest: RestSession::default(),
             about: About::read(content.child("about").unwrap_or(&Element::default())),
         };
         inner.renew(0).await?;

@@ -53,6 +53,8 @@ pub struct Content {
     pub task_manager: Option<Ref>,
     /// Chooses datastores of a cluster of them.
     pub storage_resource_manager: Option<Ref>,
+    /// Keeps specifications of what guests become.
+    pub customization_spec_manager: Option<Ref>,
     /// Knows what is licensed.
     pub license_manager: Option<Ref>,
 }
@@ -99,6 +101,7 @@ impl Content {
             event_manager: some("eventManager"),
             task_manager: some("taskManager"),
             storage_resource_manager: some("storageResourceManager"),
+            customization_spec_manager: some("customizationSpecManager"),
             license_manager: some("licenseManager"),
         })
     }

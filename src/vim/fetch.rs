@@ -31,7 +31,7 @@ pub(super) struct Sending<'a> {
     pub(super) url: Url,
     pub(super) content_type: &'a str,
     /// Other headers.
-    pub(super) headers: &'a [(&'static str, &'static str)],
+    pub(super) headers: &'a [(&'a str, &'a str)],
     pub(super) from: &'a Path,
     /// Is told the bytes done and all of them.
     pub(super) progress: &'a (dyn Fn(u64, u64) + Send + Sync),

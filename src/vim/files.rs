@@ -221,13 +221,7 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = |xml: &mut Xml| {
-            xml.element("sourceName", from)
-                .reference("sourceDatacenter", datacenter)
-                .element("destinationName", to)
-                .reference("destinationDatacenter", datacenter)
-                .element("force", true);
-        };
+        let body = between(datacenter, from, to);
         let moved = self
             .task(
                 self.file_manager()?,
@@ -237,6 +231,42 @@ impl Client {
             )
             .await;
         moved.map(drop)
+    }
+
+    /// Copies a file over what may be there; `FileManager.CopyDatastoreFile_Task`.
+    pub async fn copy_file(
+        &self,
+        datacenter: &Ref,
+        from: &DatastorePath,
+        to: &DatastorePath,
+        waiting: &Waiting<'_>,
+    ) -> Result<(), VimError> {
+        let body = between(datacenter, from, to);
+        let manager = self.file_manager()?;
+        let copied = self.task(manager, "CopyDatastoreFile_Task", body, waiting);
+        copied.await.map(drop)
+    }
+
+    /// Copies a virtual disk, with all that it is based on, over what may be there;
+    /// `VirtualDiskManager.CopyVirtualDisk_Task`.
+    pub async fn copy_disk(
+        &self,
+        datacenter: &Ref,
+        from: &DatastorePath,
+        to: &DatastorePath,
+        waiting: &Waiting<'_>,
+    ) -> Result<(), VimError> {
+        let body = |xml: &mut Xml| {
+            xml.element("sourceName", from)
+                .reference("sourceDatacenter", datacenter)
+                .element("destName", to)
+                .reference("destDatacenter", datacenter)
+                .element("force", true);
+        };
+        let manager = self.content().virtual_disk_manager.as_ref();
+        let manager = has(manager, "virtual disk manager")?;
+        let copied = self.task(manager, "CopyVirtualDisk_Task", body, waiting);
+        copied.await.map(drop)
     }
 
     /// Deletes a file, or a folder with all in it; one that is not there is fine. `FileManager.DeleteDatastoreFile_Task`.
@@ -279,5 +309,16 @@ impl Client {
             .append_pair("dcPath", datacenter_path.trim_matches('/'))
             .append_pair("dsName", &file.datastore);
         url
+    }
+}
+
+/// From one file of a datacenter's to another, over what may be there.
+fn between(datacenter: &Ref, from: &DatastorePath, to: &DatastorePath) -> impl Fn(&mut Xml) {
+    move |xml: &mut Xml| {
+        xml.element("sourceName", from)
+            .reference("sourceDatacenter", datacenter)
+            .element("destinationName", to)
+            .reference("destinationDatacenter", datacenter)
+            .element("force", true);
     }
 }

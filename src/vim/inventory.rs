@@ -1,7 +1,7 @@
 //! Finding things in the inventory.
 
 use super::property::wanted;
-use super::{Client, Ref, VimError, Xml};
+use super::{Client, Properties, Ref, VimError, Xml};
 
 /// An object and its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,32 +41,57 @@ impl Client {
 
     /// What lies in a folder.
     pub async fn children(&self, folder: &Ref) -> Result<Vec<Found>, VimError> {
-        self.named("ManagedEntity", folder, "childEntity").await
+        let kinds: &[(&str, &[&str])] = &[("ManagedEntity", &["name"])];
+        let all = self.named(kinds, folder, "childEntity").await?;
+        Ok(all.into_iter().map(|(found, _)| found).collect())
     }
 
-    /// Everything of a kind below an object, at any depth; `ViewManager.CreateContainerView`.
+    /// Everything of a kind below an object, at any depth.
     pub async fn list(&self, root: &Ref, kind: &str) -> Result<Vec<Found>, VimError> {
+        let all = self.survey(root, &[(kind, &["name"])]).await?;
+        Ok(all.into_iter().map(|(found, _)| found).collect())
+    }
+
+    /// Everything of these kinds below an object, at any depth, with the properties named beside each kind, the name among
+    /// them: one view for all of it; `ViewManager.CreateContainerView`.
+    pub async fn survey(
+        &self,
+        root: &Ref,
+        kinds: &[(&str, &[&str])],
+    ) -> Result<Vec<(Found, Properties)>, VimError> {
         let manager = has(self.content().view_manager.as_ref(), "view manager")?;
         let response = self
             .call(manager, "CreateContainerView", |xml| {
-                xml.reference("container", root)
-                    .element("type", kind)
-                    .element("recursive", true);
+                xml.reference("container", root);
+                for (kind, _) in kinds {
+                    xml.element("type", kind);
+                }
+                xml.element("recursive", true);
             })
             .await?;
         let view = response
             .reference_of("returnval")
             .ok_or_else(|| VimError::Protocol("CreateContainerView gives no view".into()))?;
-        let found = self.named(kind, &view, "view").await;
-        // The server keeps it until the session's end, unless it is told.
-        let _ = self.call(&view, "DestroyView", |_| {}).await;
+        let found = self.named(kinds, &view, "view").await;
+        let client = self.clone();
+        // The server keeps it until the session's end, unless it is told; nobody need wait for that.
+        tokio::spawn(async move {
+            let _ = client.call(&view, "DestroyView", |_| {}).await;
+        });
         found
     }
 
-    /// The names of the objects that a property of `root` lists.
-    async fn named(&self, kind: &str, root: &Ref, property: &str) -> Result<Vec<Found>, VimError> {
+    /// The objects that a property of `root` lists, by name.
+    async fn named(
+        &self,
+        kinds: &[(&str, &[&str])],
+        root: &Ref,
+        property: &str,
+    ) -> Result<Vec<(Found, Properties)>, VimError> {
         let filter = |xml: &mut Xml| {
-            wanted(xml, kind, &["name"]);
+            for (kind, paths) in kinds {
+                wanted(xml, kind, paths);
+            }
             xml.within("objectSet", |xml| {
                 xml.reference("obj", root).element("skip", true).typed(
                     "selectSet",
@@ -79,13 +104,13 @@ impl Client {
                 );
             });
         };
-        let mut found: Vec<Found> = (self.retrieve(&filter).await?.into_iter())
+        let mut found: Vec<(Found, Properties)> = (self.retrieve(&filter).await?.into_iter())
             .filter_map(|(obj, properties, _)| {
                 let name = properties.text("name")?.to_owned();
-                Some(Found { obj, name })
+                Some((Found { obj, name }, properties))
             })
             .collect();
-        found.sort_by(|a, b| (&a.name, &a.obj).cmp(&(&b.name, &b.obj)));
+        found.sort_by(|(a, _), (b, _)| (&a.name, &a.obj).cmp(&(&b.name, &b.obj)));
         Ok(found)
     }
 

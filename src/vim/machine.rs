@@ -1,6 +1,6 @@
 //! Machines: made, changed, copied, deleted, and their snapshots.
 
-use super::{Client, CloneSpec, ConfigSpec, CustomizationLinux, Ref, VimError, Waiting, Xml};
+use super::{Client, CloneSpec, ConfigSpec, Element, Ref, VimError, Waiting, Xml};
 
 impl Client {
     /// Makes a machine; `Folder.CreateVM_Task`.
@@ -130,16 +130,19 @@ impl Client {
         self.call(vm, "MarkAsVirtualMachine", body).await.map(drop)
     }
 
-    /// Says what the guest becomes at its next start; `VirtualMachine.CustomizeVM_Task`.
-    pub async fn customize(
-        &self,
-        vm: &Ref,
-        spec: &CustomizationLinux,
-        waiting: &Waiting<'_>,
-    ) -> Result<(), VimError> {
-        let body = |xml: &mut Xml| spec.write(xml, "spec");
-        self.task(vm, "CustomizeVM_Task", body, waiting)
-            .await
-            .map(drop)
+    /// A specification that the server keeps, `CustomizationSpec`; `CustomizationSpecManager.GetCustomizationSpec`. `NotFound`
+    /// if there is none of this name.
+    pub async fn customization(&self, name: &str) -> Result<Element, VimError> {
+        let manager = self.content().customization_spec_manager.as_ref();
+        let manager = manager.ok_or_else(|| {
+            VimError::Protocol("the server keeps no customization specifications".into())
+        })?;
+        let response = self
+            .call(manager, "GetCustomizationSpec", |xml| {
+                xml.element("name", name);
+            })
+            .await?;
+        let spec = response.at("returnval.spec").cloned();
+        spec.ok_or_else(|| VimError::Protocol("GetCustomizationSpec gives no specification".into()))
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! A [`Client`] is a session that logs in again by itself; copies of it are cheap. Requests are written with [`Xml`] in
 //! the order of the API's schema, answers are read as [`Element`]s. [`Client::task`] starts a task and waits for it,
-//! [`Client::watch`] waits for properties; both go on through broken connections and ended sessions. A
-//! server that was there before is waited for while it restarts ([`WhileAway`]). What is named here
-//! after a method of the API does what that does.
+//! [`Client::watch`] waits for properties; both go on through broken connections and ended sessions. A server that was
+//! there before is waited for while it restarts ([`WhileAway`]). What is named here after a method of the API does what
+//! that does. Content libraries are reached by vCenter's REST API, with a session of its own that the client begins and
+//! ends by itself.
 //!
 //! A password is shown to nobody but the server: no message, log or `Debug` of this module holds one.
 
@@ -15,16 +16,20 @@ mod content;
 mod device;
 mod element;
 mod endpoint;
+mod environment;
 mod error;
 mod fetch;
 mod files;
 mod http;
 mod inventory;
 mod lease;
+mod library;
+mod library_update;
 mod machine;
 mod ovf;
 mod power;
 mod property;
+mod rest;
 mod session;
 mod soap;
 mod spec;
@@ -45,12 +50,14 @@ pub use error::{Fault, VimError};
 pub use files::DatastorePath;
 pub use inventory::Found;
 pub use lease::{Lease, LeaseFile, ManifestEntry};
+pub use library::{Library, LibraryFile, LibraryItem};
+pub use library_update::{LibraryPush, LibraryUpdate};
 pub use ovf::{FileItem, ImportParams, ImportSpec, OvfFile};
 pub use property::Properties;
 pub use spec::{
-    BootDevice, CloneSpec, ConfigSpec, CustomizationLinux, DeviceChange, DeviceSpec, DiskMove,
-    DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation, RelocateSpec,
-    ScsiKind, ToolsSpec,
+    BootDevice, CloneSpec, ConfigSpec, Customization, CustomizationLinux, DeviceChange, DeviceSpec,
+    DiskMove, DiskSpec, FileOperation, NetworkBacking, NicAddress, NicKind, NicSpec, Operation,
+    RelocateSpec, ScsiKind, ToolsSpec,
 };
 pub use task::Waiting;
 pub use xml::Xml;

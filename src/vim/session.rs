@@ -150,6 +150,7 @@ impl Client {
         if before.is_some() {
             return;
         }
+        self.rest_logout().await;
         let mut xml = Xml::new();
         xml.reference("_this", &self.inner.content.session_manager);
         let _ =

@@ -5,12 +5,14 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod clones;
 mod commands;
 mod download;
 mod faults;
 mod init;
 mod input;
 mod layering;
+mod library;
 mod nightly;
 mod read;
 mod storage;

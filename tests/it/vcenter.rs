@@ -17,7 +17,7 @@ fn forge(sandbox: &Sandbox, args: &[&str]) -> Output {
 }
 
 /// The password is nowhere.
-fn no_secrets(server: &VCenter, sandbox: &Sandbox) {
+pub(super) fn no_secrets(server: &VCenter, sandbox: &Sandbox) {
     let password = server.get("password");
     for entry in walkdir::WalkDir::new(sandbox.path(".forge")) {
         let entry = entry.unwrap();

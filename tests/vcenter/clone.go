@@ -4,8 +4,6 @@
 package main
 
 import (
-	"log"
-
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/simulator/esx"
@@ -54,6 +52,9 @@ func (cl *cloner) run() (*simulator.VirtualMachine, types.BaseMethodFault) {
 		return nil, fault
 	}
 	postEvent(&types.VmClonedEvent{VmCloneEvent: types.VmCloneEvent{VmEvent: vmEvent(clone)}, SourceVm: *vmEvent(cl.source).Vm})
+	if c := cl.req.Spec.Customization; c != nil {
+		change(clone, prop("config.tools.pendingCustomization", pendingCustomization(c)))
+	}
 	if cl.req.Spec.Template {
 		withLock(clone, func(*simulator.Context) { clone.MarkAsTemplate(&types.MarkAsTemplate{This: clone.Self}) })
 	} else if cl.req.Spec.PowerOn {
@@ -89,8 +90,8 @@ func (cl *cloner) prepare() (*types.CreateVM_Task, types.BaseMethodFault) {
 		}
 		pool = vm.ResourcePool
 	}
-	if cl.req.Spec.Customization != nil {
-		log.Printf("%s: clone: guest customization is ignored", vm.Name)
+	if fault := cl.checkCustomization(); fault != nil {
+		return nil, fault
 	}
 	var home object.DatastorePath
 	home.FromString(cl.from.Files.VmPathName)
@@ -102,6 +103,48 @@ func (cl *cloner) prepare() (*types.CreateVM_Task, types.BaseMethodFault) {
 		home.Datastore = ds.Name
 	}
 	return &types.CreateVM_Task{This: cl.req.Folder, Config: cl.config(home.Datastore), Pool: *pool, Host: loc.Host}, nil
+}
+
+// checkCustomization wants settings for each network card, as vCenter does. That is
+// all that becomes of them: no VMware Tools are there to carry them out.
+func (cl *cloner) checkCustomization() types.BaseMethodFault {
+	c := cl.req.Spec.Customization
+	if c == nil {
+		return nil
+	}
+	cards := 0
+	for _, d := range cl.from.Hardware.Device {
+		if _, ok := d.(types.BaseVirtualEthernetCard); ok {
+			cards++
+		}
+	}
+	if cl.req.Spec.Config != nil {
+		for _, ch := range cl.req.Spec.Config.DeviceChange {
+			s := ch.GetVirtualDeviceConfigSpec()
+			if _, ok := s.Device.(types.BaseVirtualEthernetCard); ok && s.Operation == types.VirtualDeviceConfigSpecOperationAdd {
+				cards++
+			}
+		}
+	}
+	if n := len(c.NicSettingMap); n != cards {
+		return &types.NicSettingMismatch{NumberOfNicsInSpec: int32(n), NumberOfNicsInVM: int32(cards)}
+	}
+	return nil
+}
+
+// pendingCustomization says what waits for the guest's next start.
+func pendingCustomization(c *types.CustomizationSpec) string {
+	if c == nil {
+		return ""
+	}
+	name := "windows"
+	if linux, ok := c.Identity.(*types.CustomizationLinuxPrep); ok {
+		name = "linux-" + linux.Domain
+		if fixed, ok := linux.HostName.(*types.CustomizationFixedName); ok {
+			name = "linux-" + fixed.Name + "." + linux.Domain
+		}
+	}
+	return "/var/run/vmware-imc/imcf-" + name
 }
 
 // config is the source's configuration with new disks.
@@ -118,6 +161,14 @@ func (cl *cloner) config(datastore string) types.VirtualMachineConfigSpec {
 		MemoryMB:          int64(src.Hardware.MemoryMB),
 		BootOptions:       src.BootOptions,
 		Files:             &types.VirtualMachineFileInfo{VmPathName: "[" + datastore + "]"},
+	}
+	if src.VAppConfig != nil {
+		vapp := &types.VmConfigSpec{}
+		for _, p := range src.VAppConfig.GetVmConfigInfo().Property {
+			vapp.Property = append(vapp.Property, types.VAppPropertySpec{
+				ArrayUpdateSpec: types.ArrayUpdateSpec{Operation: types.ArrayUpdateOperationAdd}, Info: &p})
+		}
+		spec.VAppConfig = vapp
 	}
 	for _, o := range src.ExtraConfig {
 		if v := o.GetOptionValue(); v.Key != "govcsim" {

@@ -55,6 +55,13 @@ func (w *world) control() (*http.Server, string, error) {
 		w.stats.reset()
 		rw.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("GET /held", func(rw http.ResponseWriter, r *http.Request) {
+		select {
+		case name := <-w.shelves.held:
+			sendJSON(rw, name)
+		case <-r.Context().Done():
+		}
+	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, "", err

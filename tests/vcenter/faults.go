@@ -26,6 +26,10 @@ var faultNames = map[string]string{
 	"cut-transfer":      "path",
 	"slow-transfer":     "path",
 	"http-502":          "path",
+	"http-404":          "path",
+	"hold-upload":       "path",
+	"rest-expired":      "path",
+	"library-error":     "name of the library",
 }
 
 // injected is one fault that is switched on.

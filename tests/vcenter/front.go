@@ -51,6 +51,11 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.w.cutting(rec, r, f.w.serveFolder)
 	case u.Path == "/screen":
 		f.w.serveScreen(rec, r)
+	case area(u.Path) == "rest":
+		f.serveREST(rec, r)
+	case u.Path == "/pbm/sdk": // the simulator knows the place by its other name
+		r.URL.Path = "/pbm"
+		f.inner.ServeHTTP(rec, r)
 	default:
 		f.inner.ServeHTTP(rec, r)
 	}
@@ -61,6 +66,8 @@ func area(path string) string {
 	switch first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/"); first {
 	case "sdk", "folder", "nfc", "screen":
 		return first
+	case "rest", "api":
+		return "rest"
 	}
 	return "other"
 }

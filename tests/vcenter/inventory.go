@@ -6,8 +6,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -115,6 +117,22 @@ func (f *founder) hosts() (*object.Datacenter, *object.ComputeResource, *object.
 		return nil, nil, nil, err
 	}
 	return dc, &cluster.ComputeResource, object.NewHostSystem(f.c, info.Result.(types.ManagedObjectReference)), nil
+}
+
+// announce says where the hosts are reached, for leases: they are this server.
+func announce(address string) error {
+	_, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.Atoi(text)
+	if err != nil {
+		return err
+	}
+	for _, h := range all("HostSystem") {
+		change(h, prop("summary.config.port", int32(port)))
+	}
+	return nil
 }
 
 // standalone finds what an ESXi host has of itself.

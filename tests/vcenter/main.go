@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	_ "github.com/vmware/govmomi/pbm/simulator" // storage policies
 	"github.com/vmware/govmomi/simulator"
 	_ "github.com/vmware/govmomi/vapi/simulator" // the REST API: tags, content library
 	"github.com/vmware/govmomi/vim25/types"
@@ -45,7 +46,7 @@ func flags() *options {
 
 	flag.StringVar(&o.inv.datacenter, "datacenter", "Packer", "name")
 	flag.StringVar(&o.inv.cluster, "cluster", "Packer", "name")
-	flag.StringVar(&o.inv.host, "host", "esxi-1.local", "name")
+	flag.StringVar(&o.inv.host, "host", "127.0.0.1", "name, also where it is said to be reached")
 	flag.StringVar(&o.inv.datastore, "datastore", "Packer", "name")
 	flag.StringVar(&o.inv.small, "small-datastore", "small", "name of a second, empty datastore of 256 MiB; none if empty")
 	flag.StringVar(&o.inv.network, "network", "VM Network", "name")
@@ -102,7 +103,7 @@ func run(o *options) error {
 	if err := os.MkdirAll(o.inv.dir, 0o755); err != nil {
 		return err
 	}
-	w := &world{set: o.set, esx: o.esx, machines: map[types.ManagedObjectReference]*machine{}, tickets: map[string]bool{}}
+	w := &world{set: o.set, esx: o.esx, machines: map[types.ManagedObjectReference]*machine{}, tickets: map[string]bool{}, shelves: shelves{held: make(chan string, 16)}}
 	if w.net, err = newNetwork(o.guestNet); err != nil {
 		return err
 	}
@@ -133,6 +134,9 @@ func run(o *options) error {
 	w.outlet = &outlet{srv: srv, open: srv.Listener}
 	w.mu.Unlock()
 	defer srv.CloseClientConnections() // Close would wait for those who wait for updates
+	if err := announce(srv.URL.Host); err != nil {
+		return err
+	}
 	line, err := json.Marshal(readiness{"https://" + srv.URL.Host + "/sdk", id.sha1(), id.sha256(), id.caFile, controlURL, o.user, o.pass, o.dir})
 	if err != nil {
 		return err

@@ -14,11 +14,12 @@ import (
 )
 
 type world struct {
-	set    settings
-	net    *network
-	faults faults
-	stats  stats
-	esx    bool // a host without a vCenter
+	set     settings
+	net     *network
+	faults  faults
+	stats   stats
+	shelves shelves
+	esx     bool // a host without a vCenter
 
 	mu       sync.Mutex
 	outlet   *outlet

@@ -1,9 +1,10 @@
 //! Keys of hardware and logins.
 
 use super::key;
+use super::vsphere::VSPHERE;
 use crate::config::shape::Keys;
 use crate::config::shape::Shape::{self, Bool, Duration, Int, List, Size, Text, Word};
-use crate::model::{Controller, Firmware, NicAdapter, Provisioning};
+use crate::model::{Controller, Firmware, NicAdapter};
 
 /// Hardware.
 pub(in crate::config) static MACHINE: Keys = Keys {
@@ -45,37 +46,6 @@ pub(in crate::config) static MACHINE: Keys = Keys {
     ]],
 };
 
-static VSPHERE: Keys = Keys {
-    what: "`vsphere`",
-    groups: &[&[
-        key("cpu_hot_add", Bool, "CPUs can be added while it runs."),
-        key("memory_hot_add", Bool, "Memory can be added while it runs."),
-        key(
-            "cpu_reservation",
-            Int(0, 1_000_000),
-            "Of the processors, in MHz.",
-        ),
-        key("memory_reservation", Size, "Of the memory."),
-        key("nested", Bool, "The guest can run machines itself."),
-        key(
-            "tpm",
-            Bool,
-            "A virtual TPM; vCenter needs a key provider for it.",
-        ),
-        key(
-            "provisioning",
-            Word(Provisioning::WORDS),
-            "How the disks take their space.",
-        ),
-        key("notes", Text, "A note for people."),
-        key(
-            "extra_config",
-            Shape::Map(&Text),
-            "Entries of the machine's extra configuration: `disk.EnableUUID`.",
-        ),
-    ]],
-};
-
 static DISK: Keys = Keys {
     what: "a disk",
     groups: &[&[
@@ -92,6 +62,11 @@ static NIC: Keys = Keys {
             "network",
             Text,
             "The network's name, for providers that have named networks and for the OVF.",
+        ),
+        key(
+            "mac",
+            Text,
+            "The card's own address, `00:50:56:01:02:03`; none: the provider makes one.",
         ),
     ]],
 };

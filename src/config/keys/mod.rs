@@ -4,6 +4,7 @@ mod machine;
 mod provider;
 mod stage;
 mod steps;
+mod vsphere;
 
 use super::shape::Shape::{Any, Bool, Either, Int, List, Map, OneOrMany, Size, Text};
 use super::shape::{Key, Keys, Shape};

@@ -187,6 +187,16 @@ static BOOT: Keys = Keys {
 
 const CLONE: &[Key] = &[
     key(
+        "source",
+        Shape::Keys(&SOURCE),
+        "A machine on the provider's server, instead of `from`.",
+    ),
+    key(
+        "provider",
+        Shape::Name,
+        "The provider that has `source`; none: the first one.",
+    ),
+    key(
         "machine",
         Shape::Keys(&MACHINE),
         "Hardware, where it differs from that of `from`.",
@@ -197,6 +207,22 @@ const CLONE: &[Key] = &[
         "How it is reached, where that differs.",
     ),
 ];
+
+static SOURCE: Keys = Keys {
+    what: "`source`",
+    groups: &[&[
+        key(
+            "vm",
+            Text,
+            "The machine or template: its name, or its path below the datacenter's folder of machines.",
+        ),
+        key(
+            "snapshot",
+            Text,
+            "Its snapshot; none: the one that it stands at.",
+        ),
+    ]],
+};
 
 const PROVISION: &[Key] = &[
     key(
@@ -292,6 +318,20 @@ const VERIFY: &[Key] = &[
     key("sleep", Duration, "The time between tries."),
 ];
 
+const PUBLISH: &[Key] = &[
+    key(
+        "provider",
+        Shape::Name,
+        "The provider on whose server the library is; none: the first one of type `vsphere`.",
+    ),
+    key("library", Text, "The content library's name."),
+    key(
+        "item",
+        Text,
+        "What the appliance is called there; none: its own name.",
+    ),
+];
+
 macro_rules! kinds {
     ($($word:literal $what:literal $keys:ident),+ $(,)?) => {
         /// The known keys of a stage of this kind.
@@ -329,6 +369,7 @@ kinds!(
     "export" "a stage of kind `export`" EXPORT,
     "pack-ova" "a stage of kind `pack-ova`" PACK_OVA,
     "verify" "a stage of kind `verify`" VERIFY,
+    "publish" "a stage of kind `publish`" PUBLISH,
 );
 
 #[cfg(test)]

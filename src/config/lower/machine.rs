@@ -3,13 +3,13 @@
 use crate::config::tree::{Node, Table};
 use crate::diag::Diagnostic;
 use crate::model::{
-    Checkpointing, Clone, Controller, Disk, Duration, Firmware, Hardware, IsoBase, Login, Name,
-    Nic, NicAdapter, Provisioning, Size, Ssh, Text, VsphereHardware,
+    Checkpointing, Clone, Controller, Disk, Duration, Firmware, Hardware, IsoBase, Login,
+    MachineSource, Name, Nic, NicAdapter, Size, Ssh, Text,
 };
 
-use super::media;
 use super::site::Site;
 use super::stage::{Here, Inherited, Lowering};
+use super::{media, vsphere};
 
 /// What a machine is when nothing is said.
 fn plain() -> Hardware {
@@ -38,6 +38,7 @@ fn plain_nic() -> Nic {
     Nic {
         adapter: NicAdapter::Vmxnet3,
         network: "VM Network".to_owned(),
+        mac: None,
     }
 }
 
@@ -89,37 +90,7 @@ fn change(site: &Site<'_>, hardware: &mut Hardware, table: &Table) {
     }
     if let Some(table) = table.table("vsphere") {
         let known = hardware.vsphere.get_or_insert_default();
-        change_vsphere(site, known, table);
-    }
-}
-
-fn change_vsphere(site: &Site<'_>, known: &mut VsphereHardware, table: &Table) {
-    let flag = |key: &str, old: bool| table.get(key).and_then(|n| site.bool(n)).unwrap_or(old);
-    known.cpu_hot_add = flag("cpu_hot_add", known.cpu_hot_add);
-    known.memory_hot_add = flag("memory_hot_add", known.memory_hot_add);
-    known.nested = flag("nested", known.nested);
-    known.tpm = flag("tpm", known.tpm);
-    if let Some(node) = table.get("cpu_reservation") {
-        known.cpu_reservation = site.u32(node, 0);
-    }
-    if let Some(node) = table.get("memory_reservation") {
-        known.memory_reservation = site.size(node);
-    }
-    let words = Provisioning::WORDS;
-    if let Some(word) = table.get("provisioning").and_then(|n| site.word(n, words)) {
-        known.provisioning = Provisioning::from_word(&word).unwrap_or_default();
-    }
-    if let Some(node) = table.get("notes") {
-        known.notes = site.literal(node);
-    }
-    for entry in table
-        .table("extra_config")
-        .into_iter()
-        .flat_map(|t| &t.entries)
-    {
-        if let Some(value) = site.literal(&entry.node) {
-            known.extra_config.insert(entry.key.clone(), value);
-        }
+        vsphere::change(site, known, table);
     }
 }
 
@@ -185,7 +156,26 @@ fn nic(site: &Site<'_>, node: &Node) -> Option<Nic> {
             .and_then(|word| NicAdapter::from_word(&word))
             .unwrap_or(plain_nic().adapter),
         network: network.unwrap_or(plain_nic().network),
+        mac: table.get("mac").and_then(|node| mac(site, node)),
     })
+}
+
+/// A card's address, in the form that all providers take.
+fn mac(site: &Site<'_>, node: &Node) -> Option<String> {
+    let text = site.literal(node)?;
+    let mac = text.to_ascii_lowercase().replace('-', ":");
+    let byte = |part: &str| part.len() == 2 && u8::from_str_radix(part, 16).is_ok();
+    let group = u8::from_str_radix(mac.get(..2).unwrap_or_default(), 16).unwrap_or(1) & 1 == 1;
+    if mac.split(':').count() == 6 && mac.split(':').all(byte) && !group {
+        return Some(mac);
+    }
+    let message = format!("`{text}` is no address of a network card");
+    site.push(
+        Diagnostic::error("bad-value", message)
+            .label(node.span, "")
+            .help("six bytes in hexadecimal, the first one even: `00:50:56:01:02:03`"),
+    );
+    None
 }
 
 /// The login here: that of `from`, changed by the stage's own `ssh`.
@@ -193,7 +183,8 @@ pub(super) fn ssh(here: &Here<'_>) -> Option<Ssh> {
     let site = &here.site;
     let old = here.inherited.ssh.clone();
     let Some(table) = here.table("ssh") else {
-        if old.is_none() && here.decl.kind == "iso-base" {
+        let first = here.decl.kind == "iso-base" || here.get("source").is_some();
+        if old.is_none() && first {
             site.push(
                 Diagnostic::error("missing-key", format!("{} needs `ssh`", here.what()))
                     .label(here.decl.span, "")
@@ -360,10 +351,51 @@ fn check_disks(here: &Here<'_>, hardware: &Hardware) {
     }
 }
 
+fn source(lowering: &Lowering<'_>, here: &Here<'_>, table: &Table) -> Option<MachineSource> {
+    let span = here
+        .table
+        .entry("source")
+        .map_or(here.decl.span, |entry| entry.key_span);
+    let vm = here.site.required(table, "vm", "`source`", span);
+    let literal = |node: &Node| here.site.literal(node);
+    Some(MachineSource {
+        provider: lowering.provider(here)?,
+        vm: literal(vm?)?.trim_matches('/').to_owned(),
+        snapshot: table.get("snapshot").and_then(literal),
+    })
+}
+
 /// `kind = "clone"`.
-pub(super) fn clone(here: &Here<'_>, hand_on: &mut Inherited) -> Option<Clone> {
-    let (hardware, ssh) = machine(here, hand_on);
+pub(super) fn clone(
+    lowering: &Lowering<'_>,
+    here: &Here<'_>,
+    hand_on: &mut Inherited,
+) -> Option<Clone> {
+    let source = here
+        .table("source")
+        .map(|table| source(lowering, here, table));
+    if source.is_none()
+        && let Some(node) = here.get("provider")
+    {
+        here.site.push(
+            Diagnostic::error("bad-value", "a clone of a stage's machine is where that is")
+                .label(node.span, "")
+                .help("remove `provider`, or say with `source` which machine there is cloned"),
+        );
+    }
+    if let Some(source) = &source {
+        hand_on.provider = source.as_ref().map(|source| source.provider.clone());
+    }
+    let base = lowering.machine.filter(|_| source.is_some());
+    let hardware = hardware(here, base, hand_on);
+    check_disks(here, &hardware);
+    let ssh = ssh(here);
+    hand_on.ssh.clone_from(&ssh);
     Some(Clone {
+        source: match source {
+            Some(read) => Some(read?),
+            None => None,
+        },
         hardware,
         ssh: ssh?,
     })

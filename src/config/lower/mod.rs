@@ -12,9 +12,11 @@ mod machine;
 mod media;
 mod pack;
 mod project;
+mod publish;
 mod site;
 mod stage;
 mod steps;
+mod vsphere;
 mod when;
 
 pub(super) use project::file;

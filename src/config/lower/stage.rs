@@ -19,7 +19,7 @@ use crate::model::{
 use super::context::{RUN, facts};
 use super::decl::{self, StageDecl};
 use super::site::{Site, key_at};
-use super::{command, machine, pack, steps};
+use super::{command, machine, pack, publish, steps};
 
 /// All that lowering a stage needs to know.
 pub(super) struct Lowering<'s> {
@@ -83,6 +83,7 @@ pub(super) fn outputs(decl: &StageDecl<'_>) -> Vec<String> {
         "pack-ova" => &[
             "ova", "sha256", "ovf", "mf", "manifest", "disk-1", "disk-2", "disk-3", "disk-4",
         ],
+        "publish" => &["item"],
         _ => &[],
     };
     fixed.iter().map(|name| (*name).to_owned()).collect()
@@ -220,10 +221,11 @@ impl<'s> Lowering<'s> {
             "iso-base" => {
                 machine::iso_base(self, here, hand_on).map(|s| StageKind::IsoBase(Box::new(s)))
             }
-            "clone" => machine::clone(here, hand_on).map(StageKind::Clone),
+            "clone" => machine::clone(self, here, hand_on).map(StageKind::Clone),
             "provision" => steps::provision(self, here, hand_on).map(StageKind::Provision),
             "export" => pack::export(here).map(StageKind::Export),
             "pack-ova" => pack::pack_ova(here).map(StageKind::PackOva),
+            "publish" => publish::stage(self, here).map(StageKind::Publish),
             _ => pack::verify(self, here).map(|s| StageKind::Verify(Box::new(s))),
         }
     }
@@ -248,11 +250,22 @@ impl<'s> Lowering<'s> {
         let allowed: &[&str] = match decl.kind {
             "clone" | "provision" | "export" => MACHINES,
             "pack-ova" => &["export"],
-            "verify" => &["pack-ova"],
+            "verify" | "publish" => &["pack-ova"],
             _ => &[],
         };
+        let source = table.get("source").filter(|_| decl.kind == "clone");
+        if let (Some(source), Some(from)) = (source, table.get("from")) {
+            let message = format!("the stage `{}` has both `from` and `source`", decl.name);
+            self.loader.push(
+                Diagnostic::error("wrong-from", message)
+                    .label(from.span, "a stage's machine")
+                    .label(source.span, "a machine on a server")
+                    .help("remove one of them"),
+            );
+            return None;
+        }
         let Some(node) = table.get("from") else {
-            if !allowed.is_empty() {
+            if !allowed.is_empty() && source.is_none() {
                 let message = format!("the stage `{}` needs `from`", decl.name);
                 self.loader.push(
                     Diagnostic::error("missing-key", message)

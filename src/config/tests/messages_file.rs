@@ -93,7 +93,7 @@ fn wrong_types() {
     10 | level = 13
        |         ^^
 
-    error: expected `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova` or `verify`, found `iso-bas`
+    error: expected `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova`, `verify` or `publish`, found `iso-bas`
       --> builds.toml:12:8
        |
     12 | kind = "iso-bas"
@@ -201,9 +201,9 @@ fn a_stage_without_a_kind() {
     3 | [stages.other]
       |         ^^^^^
       |
-      = help: add `kind = "…"`: `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova` or `verify`
+      = help: add `kind = "…"`: `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova`, `verify` or `publish`
 
-    error: expected `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova` or `verify`, found `comand`
+    error: expected `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova`, `verify` or `publish`, found `comand`
      --> builds.toml:5:8
       |
     5 | kind = "comand"

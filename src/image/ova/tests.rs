@@ -45,6 +45,7 @@ pub(super) fn make() -> Made {
             nics: vec![Nic {
                 adapter: NicAdapter::E1000,
                 network: "VM Network".into(),
+                mac: None,
             }],
             guest_id: None,
             hardware_version: 15,

@@ -143,7 +143,10 @@ impl Devices {
 /// Disks on a controller, and controllers of the kind.
 const fn room(kind: Controller) -> (usize, usize) {
     match kind {
-        Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio => (15, 4),
+        Controller::Lsilogic
+        | Controller::LsilogicSas
+        | Controller::Pvscsi
+        | Controller::Virtio => (15, 4),
         Controller::Sata => (30, 4),
         Controller::Ide => (2, 2),
         Controller::Nvme => (15, 4),
@@ -151,7 +154,10 @@ const fn room(kind: Controller) -> (usize, usize) {
 }
 
 const fn is_scsi(kind: Controller) -> bool {
-    matches!(kind, Controller::Lsilogic | Controller::Pvscsi)
+    matches!(
+        kind,
+        Controller::Lsilogic | Controller::LsilogicSas | Controller::Pvscsi
+    )
 }
 
 const fn nic_type(adapter: NicAdapter) -> &'static str {

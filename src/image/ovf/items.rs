@@ -109,6 +109,7 @@ fn controller_item<'a>(controller: &ControllerItem) -> ItemFields<'a> {
     let number = controller.address;
     let (kind, subtype, what, description) = match controller.kind {
         Controller::Lsilogic => (6, Some("lsilogic"), "SCSI", "SCSI controller"),
+        Controller::LsilogicSas => (6, Some("lsilogicsas"), "SCSI", "SCSI controller"),
         Controller::Pvscsi | Controller::Virtio => {
             (6, Some("VirtualSCSI"), "SCSI", "SCSI controller")
         }

@@ -316,6 +316,7 @@ fn controller(
         "6" => match lower.as_str() {
             "virtualscsi" => Controller::Pvscsi,
             "lsilogic" | "" => Controller::Lsilogic,
+            "lsilogicsas" => Controller::LsilogicSas,
             _ => instead(Controller::Lsilogic),
         },
         "20" => match lower.as_str() {
@@ -351,6 +352,7 @@ fn nic(item: &Item, notes: &mut Vec<String>) -> Nic {
     Nic {
         adapter,
         network: item.connection.clone().unwrap_or_default(),
+        mac: None,
     }
 }
 

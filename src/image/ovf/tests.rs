@@ -18,6 +18,7 @@ fn machine() -> Description {
             nics: vec![Nic {
                 adapter: NicAdapter::Vmxnet3,
                 network: "VM Network".into(),
+                mac: None,
             }],
             guest_id: Some("debian12_64Guest".into()),
             hardware_version: 15,

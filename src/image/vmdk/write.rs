@@ -58,9 +58,11 @@ pub struct VmdkInfo {
 impl From<Controller> for Adapter {
     fn from(controller: Controller) -> Self {
         match controller {
-            Controller::Lsilogic | Controller::Pvscsi | Controller::Nvme | Controller::Virtio => {
-                Self::Scsi
-            }
+            Controller::Lsilogic
+            | Controller::LsilogicSas
+            | Controller::Pvscsi
+            | Controller::Nvme
+            | Controller::Virtio => Self::Scsi,
             Controller::Sata | Controller::Ide => Self::Ide,
         }
     }

@@ -1,8 +1,9 @@
 //! What is handed out: disks as files, appliances, and their verification.
 
+use super::super::ingredients::PROVIDER;
 use super::Sheet;
 use super::machine::Purpose;
-use crate::model::{Export, PackOva, Property, Verify};
+use crate::model::{Export, PackOva, Property, Publish, Verify};
 
 impl Sheet<'_> {
     pub(super) fn export(&mut self, export: &Export) {
@@ -60,5 +61,25 @@ impl Sheet<'_> {
         self.provider(provider);
         self.ssh(ssh, Purpose::Test);
         self.checks(checks);
+    }
+
+    pub(super) fn publish(&mut self, publish: &Publish) {
+        let Publish {
+            provider,
+            library,
+            item,
+        } = publish;
+        self.add("provider", provider.to_string());
+        // of all that is known of the provider, a library depends on the server alone
+        let identity = self.facts.identities.get(provider);
+        let server = identity
+            .into_iter()
+            .flatten()
+            .find(|(part, _)| part == "server");
+        if let Some((part, server)) = server {
+            self.add(format!("{PROVIDER}{part}"), server);
+        }
+        self.text("library", library);
+        self.optional("item", item.as_ref());
     }
 }

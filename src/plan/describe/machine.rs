@@ -4,8 +4,8 @@ use super::super::ingredients::PROVIDER;
 use super::super::inputs;
 use super::Sheet;
 use crate::model::{
-    Boot, Checksum, Clone, Disk, Hardware, IsoBase, IsoSource, Kickstart, Layout, Login, MediaFile,
-    MediaVia, Name, Nic, Size, Ssh, VsphereHardware,
+    Boot, Checksum, Clone, CustomNic, Customization, Disk, Hardware, IsoBase, IsoSource, Kickstart,
+    Layout, Login, MachineSource, MediaFile, MediaVia, Name, Nic, Size, Ssh, VsphereHardware,
 };
 
 /// What an SSH login is for.
@@ -44,7 +44,23 @@ impl Sheet<'_> {
     }
 
     pub(super) fn clone_stage(&mut self, clone: &Clone) {
-        let Clone { hardware, ssh } = clone;
+        let Clone {
+            source,
+            hardware,
+            ssh,
+        } = clone;
+        if let Some(MachineSource {
+            provider,
+            vm,
+            snapshot,
+        }) = source
+        {
+            self.provider(provider);
+            self.add("source vm", vm);
+            if let Some(snapshot) = snapshot {
+                self.add("source snapshot", snapshot);
+            }
+        }
         self.hardware(hardware);
         self.ssh(ssh, Purpose::Work);
     }
@@ -173,9 +189,17 @@ impl Sheet<'_> {
             self.add(format!("disk {} size", i + 1), exact(*size));
             self.add(format!("disk {} controller", i + 1), controller.to_string());
         }
-        for (i, Nic { adapter, network }) in nics.iter().enumerate() {
+        for (i, nic) in nics.iter().enumerate() {
+            let Nic {
+                adapter,
+                network,
+                mac,
+            } = nic;
             self.add(format!("nic {} adapter", i + 1), adapter.to_string());
             self.add(format!("nic {} network", i + 1), network);
+            if let Some(mac) = mac {
+                self.add(format!("nic {} mac", i + 1), mac);
+            }
         }
         if let Some(id) = guest_id {
             self.add("guest id", id);
@@ -194,14 +218,35 @@ impl Sheet<'_> {
             memory_reservation,
             nested,
             tpm,
+            video_memory,
+            tools_upgrade,
+            sync_time,
             provisioning,
+            full_clone,
+            template,
             notes,
             extra_config,
+            vapp_properties,
+            customization,
         } = vsphere;
-        self.flag("vsphere cpu hot add", *cpu_hot_add);
-        self.flag("vsphere memory hot add", *memory_hot_add);
-        self.flag("vsphere nested", *nested);
-        self.flag("vsphere tpm", *tpm);
+        // what is not said is not told: most of it is never asked for
+        for (name, flag) in [
+            ("cpu hot add", cpu_hot_add),
+            ("memory hot add", memory_hot_add),
+            ("nested", nested),
+            ("tpm", tpm),
+            ("tools upgrade", tools_upgrade),
+            ("sync time", sync_time),
+            ("full clone", full_clone),
+            ("template", template),
+        ] {
+            if *flag {
+                self.flag(&format!("vsphere {name}"), true);
+            }
+        }
+        if let Some(size) = video_memory {
+            self.add("vsphere video memory", exact(*size));
+        }
         self.add("vsphere provisioning", provisioning.to_string());
         if let Some(mhz) = cpu_reservation {
             self.add("vsphere cpu reservation", mhz.to_string());
@@ -214,6 +259,46 @@ impl Sheet<'_> {
         }
         for (key, value) in extra_config {
             self.add(format!("vsphere extra config {key}"), value);
+        }
+        for (key, value) in vapp_properties {
+            self.add(format!("vsphere vapp property {key}"), value);
+        }
+        if let Some(customization) = customization {
+            self.customization(customization);
+        }
+    }
+
+    fn customization(&mut self, customization: &Customization) {
+        let Customization {
+            spec,
+            hostname,
+            domain,
+            time_zone,
+            dns_servers,
+            dns_suffixes,
+            nics,
+        } = customization;
+        let servers = Some(dns_servers.join(" "));
+        let suffixes = Some(dns_suffixes.join(" "));
+        for (name, value) in [
+            ("spec", spec),
+            ("hostname", hostname),
+            ("domain", &Some(domain.clone())),
+            ("time zone", time_zone),
+            ("dns servers", &servers),
+            ("dns suffixes", &suffixes),
+        ] {
+            if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+                self.add(format!("vsphere customization {name}"), value);
+            }
+        }
+        for (i, CustomNic { address, gateway }) in nics.iter().enumerate() {
+            let address = address.as_deref().unwrap_or("dhcp");
+            let gateway = gateway.as_deref().unwrap_or("none");
+            self.add(
+                format!("vsphere customization nic {}", i + 1),
+                format!("{address} by {gateway}"),
+            );
         }
     }
 }

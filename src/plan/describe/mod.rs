@@ -25,7 +25,8 @@ pub const fn revision(kind: &StageKind) -> u32 {
         | StageKind::Provision(_)
         | StageKind::Export(_)
         | StageKind::PackOva(_)
-        | StageKind::Verify(_) => 1,
+        | StageKind::Verify(_)
+        | StageKind::Publish(_) => 1,
     }
 }
 
@@ -146,6 +147,7 @@ impl Sheet<'_> {
             StageKind::Export(export) => self.export(export),
             StageKind::PackOva(pack) => self.pack_ova(pack),
             StageKind::Verify(verify) => self.verify(verify),
+            StageKind::Publish(publish) => self.publish(publish),
         }
     }
 }

@@ -262,6 +262,15 @@ fn a_verify() {
 }
 
 #[test]
+fn a_publish() {
+    fields!(samples::publish(), StageKind::Publish, k, [
+        k.provider = name("local") => "provider vcenter → local; provider server is gone",
+        k.library = "others".into() => "library images → others",
+        k.item = None => "item is gone",
+    ]);
+}
+
+#[test]
 fn secrets_and_the_run_enter_by_name() {
     let stage = samples::iso_base();
     let all = describe(&stage, &facts(std::slice::from_ref(&stage)));
@@ -368,6 +377,7 @@ fn fingerprints_are_pinned() {
     export 75c5e4d545484bacbdd3be19ba386aa600222d14b30cffea3f78b53ba3f7e7e9
     pack-ova af874e2643245099e5724fd9a64dd9eedcb0e4d14395e0063c8f6d4bb02e0785
     verify 922e958b80fb1c0193ffe18ea2ec34399a772bb659e61a5e47d9e108c6c0bcf7
+    publish fe7b320fc9d5a003ae12e97eed3b63be7d2717a1d36d62d7234293184f959f25
     ");
 }
 

@@ -30,7 +30,10 @@ pub(super) async fn can_boot_from(
     firmware: Firmware,
     controller: Controller,
 ) -> Result<bool, ProviderError> {
-    let known = !matches!(controller, Controller::Pvscsi | Controller::Lsilogic);
+    let known = !matches!(
+        controller,
+        Controller::Pvscsi | Controller::Lsilogic | Controller::LsilogicSas
+    );
     if firmware == Firmware::Bios || known {
         return Ok(true);
     }

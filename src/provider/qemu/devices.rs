@@ -53,7 +53,7 @@ pub(super) fn device_names(hardware: &Hardware) -> Vec<&'static str> {
     let mut names = vec!["virtio-rng-pci", "VGA"];
     for disk in &hardware.disks {
         names.extend(match disk.controller {
-            Controller::Lsilogic => &["mptsas1068", "scsi-hd"][..],
+            Controller::Lsilogic | Controller::LsilogicSas => &["mptsas1068", "scsi-hd"][..],
             Controller::Pvscsi => &["pvscsi", "scsi-hd"],
             Controller::Sata => &["ich9-ahci", "ide-hd"],
             Controller::Ide => &["ide-hd"],
@@ -81,6 +81,7 @@ pub(super) fn impossible(hardware: &Hardware) -> Option<String> {
         (Controller::Ide, 2),
         (Controller::Sata, 6),
         (Controller::Lsilogic, 8),
+        (Controller::LsilogicSas, 8),
         (Controller::Pvscsi, 64),
     ] {
         if count(kind) > limit {
@@ -211,6 +212,7 @@ impl Line {
         let disks = &machine.hardware.disks;
         for (kind, controller) in [
             (Controller::Lsilogic, "mptsas1068,id=lsilogic"),
+            (Controller::LsilogicSas, "mptsas1068,id=lsilogic-sas"),
             (Controller::Pvscsi, "pvscsi,id=pvscsi"),
             (Controller::Sata, "ich9-ahci,id=sata"),
         ] {
@@ -229,8 +231,8 @@ impl Line {
                 .filter(|other| other.controller == disk.controller)
                 .count();
             let device = match disk.controller {
-                Controller::Lsilogic => format!(
-                    "scsi-hd,bus=lsilogic.0,scsi-id={place},wwn={:#x}",
+                kind @ (Controller::Lsilogic | Controller::LsilogicSas) => format!(
+                    "scsi-hd,bus={kind}.0,scsi-id={place},wwn={:#x}",
                     WORLD_WIDE_NAME + number as u64
                 ),
                 Controller::Pvscsi => format!("scsi-hd,bus=pvscsi.0,scsi-id={place}"),
@@ -294,13 +296,11 @@ impl Line {
             };
             self.add("-netdev", format!("user,id=net{number}{net}"));
             // no boot from the network: its ROM costs seconds under translation
+            let own = || format!("52:54:00:12:34:{:02x}", 0x56 + number);
+            let (card, mac) = (adapter(nic.adapter), nic.mac.clone().unwrap_or_else(own));
             self.add(
                 "-device",
-                format!(
-                    "{},netdev=net{number},mac=52:54:00:12:34:{:02x},romfile=",
-                    adapter(nic.adapter),
-                    0x56 + number
-                ),
+                format!("{card},netdev=net{number},mac={mac},romfile="),
             );
         }
     }

@@ -16,6 +16,7 @@ pub(super) fn hardware(controller: Controller, adapter: NicAdapter) -> Hardware 
         nics: vec![Nic {
             adapter,
             network: "n".into(),
+            mac: None,
         }],
         guest_id: None,
         hardware_version: 13,

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Lab;
-use super::settings::Network;
+use crate::model::Network;
 use crate::provider::Address;
 use crate::sys::Cancel;
 use crate::vim::{Element, Properties, Ref, VimError};

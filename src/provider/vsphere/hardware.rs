@@ -1,10 +1,11 @@
 //! A machine's hardware as one specification: everything in one call.
 
 use super::place::{Misfit, Place};
-use crate::model::{Controller, Firmware, Hardware, NicAdapter, Provisioning, Size};
+use crate::model::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter, Provisioning};
 use crate::provider::Mark;
 use crate::vim::{
-    BootDevice, ConfigSpec, Device, DeviceChange, DeviceSpec, DiskSpec, NicKind, NicSpec, ScsiKind,
+    BootDevice, ConfigSpec, Device, DeviceChange, DeviceSpec, DiskSpec, NetworkBacking, NicKind,
+    NicSpec, ScsiKind, ToolsSpec,
 };
 
 /// The guest id of a machine that names none: a Linux that every release knows.
@@ -19,18 +20,33 @@ const FIRST_KEY: i32 = -200;
 pub(super) struct Media {
     pub(super) cds: Vec<String>,
     pub(super) floppy: Option<String>,
+    /// Files of disks that are there already, in order; disks without one are made.
+    pub(super) disks: Vec<String>,
 }
 
 /// Gives keys and places on controllers.
 #[derive(Default)]
-struct Bench {
-    devices: Vec<DeviceChange>,
+pub(super) struct Bench {
+    pub(super) devices: Vec<DeviceChange>,
     /// The controllers of each kind: key, the next unit.
     controllers: Vec<(Controller, i32, i32)>,
     used: i32,
 }
 
 impl Bench {
+    /// One with the controllers that a machine has already.
+    pub(super) fn over(devices: &[Device]) -> Self {
+        let controller = |device: &Device| {
+            let on_it = devices.iter().filter(|d| d.controller == Some(device.key));
+            let last = on_it.filter_map(|d| d.unit).max().unwrap_or(-1);
+            Some((controller_kind(&device.kind)?, device.key, last + 1))
+        };
+        Self {
+            controllers: devices.iter().filter_map(controller).collect(),
+            ..Self::default()
+        }
+    }
+
     fn key(&mut self) -> i32 {
         self.used += 1;
         FIRST_KEY - self.used
@@ -80,6 +96,11 @@ impl Bench {
                 kind: ScsiKind::LsiLogic,
                 bus,
             }),
+            Controller::LsilogicSas => Some(DeviceSpec::Scsi {
+                key,
+                kind: ScsiKind::LsiLogicSas,
+                bus,
+            }),
             // preflight has refused virtio
             Controller::Pvscsi | Controller::Virtio => Some(DeviceSpec::Scsi {
                 key,
@@ -96,11 +117,24 @@ impl Bench {
     }
 }
 
+/// The controller that is a device of this type.
+pub(super) fn controller_kind(device: &str) -> Option<Controller> {
+    Some(match device {
+        "VirtualLsiLogicController" => Controller::Lsilogic,
+        "VirtualLsiLogicSASController" => Controller::LsilogicSas,
+        "ParaVirtualSCSIController" => Controller::Pvscsi,
+        "VirtualAHCIController" => Controller::Sata,
+        "VirtualIDEController" => Controller::Ide,
+        "VirtualNVMEController" => Controller::Nvme,
+        _ => return None,
+    })
+}
+
 /// Whether a controller is one of the SCSI family.
 const fn is_scsi(kind: Controller) -> bool {
     matches!(
         kind,
-        Controller::Lsilogic | Controller::Pvscsi | Controller::Virtio
+        Controller::Lsilogic | Controller::LsilogicSas | Controller::Pvscsi | Controller::Virtio
     )
 }
 
@@ -149,14 +183,21 @@ pub(super) fn marked(mark: &Mark) -> ConfigSpec {
     }
 }
 
-fn processor(mut spec: ConfigSpec, hardware: &Hardware) -> ConfigSpec {
+/// What a machine is beside its devices.
+pub(super) fn processor(mut spec: ConfigSpec, hardware: &Hardware) -> ConfigSpec {
     let more = hardware.vsphere.clone().unwrap_or_default();
     let extra = more.extra_config.into_iter();
     spec.extra.extend(extra);
     if let (Some(notes), Some(mark)) = (more.notes, &mut spec.annotation) {
         *mark = format!("{notes}\n\n{mark}");
     }
+    let tools = ToolsSpec {
+        upgrade_policy: more.tools_upgrade.then(|| "upgradeAtPowerCycle".to_owned()),
+        sync_time_allowed: more.sync_time.then_some(true),
+        sync_time: more.sync_time.then_some(true),
+    };
     ConfigSpec {
+        tools: (tools != ToolsSpec::default()).then_some(tools),
         cpu_hot_add: more.cpu_hot_add.then_some(true),
         memory_hot_add: more.memory_hot_add.then_some(true),
         cpu_reservation_mhz: more.cpu_reservation.map(u64::from),
@@ -167,6 +208,19 @@ fn processor(mut spec: ConfigSpec, hardware: &Hardware) -> ConfigSpec {
         memory_mib: Some(hardware.memory.bytes() >> 20),
         ..spec
     }
+}
+
+/// What the video card of a machine with these devices becomes.
+pub(super) fn video(hardware: &Hardware, devices: &[Device]) -> Option<DeviceChange> {
+    let memory = hardware.vsphere.as_ref()?.video_memory?;
+    let card = devices
+        .iter()
+        .find(|d| d.kind == "VirtualMachineVideoCard")?;
+    let mut raw = card.raw.clone();
+    raw.set("videoRamSizeInKB", (memory.bytes() >> 10).to_string());
+    // else the server chooses by itself
+    raw.set("useAutoDetect", "false");
+    Some(DeviceChange::edit(DeviceSpec::Raw(raw)))
 }
 
 /// A new machine with empty disks and its install media.
@@ -180,16 +234,13 @@ pub(super) fn create(
     let mut bench = Bench::default();
     let mut order = Vec::new();
     let how = provisioning(hardware);
-    for disk in &hardware.disks {
-        let key = add_disk(&mut bench, disk.controller, disk.size, (place, how));
+    for (index, disk) in hardware.disks.iter().enumerate() {
+        let file = media.disks.get(index).cloned();
+        let key = add_disk(&mut bench, disk, file, (place, how));
         order.push(BootDevice::Disk(key));
     }
     for nic in &hardware.nics {
-        add_nic(
-            &mut bench,
-            nic.adapter,
-            &place.network(&nic.network, network)?.1,
-        );
+        add_nic(&mut bench, nic, &place.network(&nic.network, network)?.1);
     }
     for medium in &media.cds {
         let (controller, unit) = bench.place(Controller::Ide);
@@ -229,93 +280,49 @@ pub(super) fn create(
     })
 }
 
-fn provisioning(hardware: &Hardware) -> Provisioning {
+pub(super) fn provisioning(hardware: &Hardware) -> Provisioning {
     let more = hardware.vsphere.as_ref();
     more.map_or_else(Provisioning::default, |more| more.provisioning)
 }
 
-fn add_disk(
+/// A disk whose file is there already, or is to be made.
+pub(super) fn add_disk(
     bench: &mut Bench,
-    kind: Controller,
-    capacity: Size,
+    disk: &Disk,
+    file: Option<String>,
     (place, how): (&Place, Provisioning),
 ) -> i32 {
-    let (controller, unit) = bench.place(kind);
+    let (controller, unit) = bench.place(disk.controller);
     bench.add(|key| {
         DeviceSpec::Disk(DiskSpec {
             key,
             controller,
             unit,
-            capacity,
+            capacity: disk.size,
             thin: how == Provisioning::Thin,
             eager: how == Provisioning::Eager,
-            backing_file: None,
+            backing_file: file,
             datastore: Some(place.datastore.clone()),
             storage_policy: None,
         })
     })
 }
 
-fn add_nic(bench: &mut Bench, adapter: NicAdapter, network: &crate::vim::NetworkBacking) {
+pub(super) fn add_nic(bench: &mut Bench, nic: &Nic, network: &NetworkBacking) {
     bench.add(|key| {
         DeviceSpec::Nic(NicSpec {
             key,
-            kind: match adapter {
+            kind: match nic.adapter {
                 NicAdapter::E1000 => NicKind::E1000,
                 NicAdapter::E1000e => NicKind::E1000e,
                 NicAdapter::Vmxnet3 | NicAdapter::Virtio => NicKind::Vmxnet3,
             },
             network: network.clone(),
-            mac: None,
+            mac: nic.mac.clone(),
             controller: None,
             unit: None,
         })
     });
-}
-
-/// How a clone differs from its source, whose devices are `devices`: processor, memory, and what it has more. Tells
-/// whether a disk grows, which a linked clone cannot.
-pub(super) fn clone(
-    hardware: &Hardware,
-    mark: &Mark,
-    place: &Place,
-    devices: &[Device],
-    network: Option<&str>,
-) -> Result<(ConfigSpec, bool), Misfit> {
-    let mut bench = Bench::default();
-    let mut grows = false;
-    let disks: Vec<&Device> = devices.iter().filter(|d| d.kind == "VirtualDisk").collect();
-    for (index, disk) in hardware.disks.iter().enumerate() {
-        let Some(old) = disks.get(index) else {
-            add_disk(
-                &mut bench,
-                disk.controller,
-                disk.size,
-                (place, provisioning(hardware)),
-            );
-            continue;
-        };
-        if old.capacity.is_some_and(|capacity| capacity < disk.size) {
-            grows = true;
-            let mut raw = old.raw.clone();
-            raw.set("capacityInKB", (disk.size.bytes() >> 10).to_string());
-            raw.set("capacityInBytes", disk.size.bytes().to_string());
-            bench.devices.push(DeviceChange::edit(DeviceSpec::Raw(raw)));
-        }
-    }
-    let nics = devices.iter().filter(|d| d.mac.is_some()).count();
-    for nic in hardware.nics.iter().skip(nics) {
-        add_nic(
-            &mut bench,
-            nic.adapter,
-            &place.network(&nic.network, network)?.1,
-        );
-    }
-    let spec = ConfigSpec {
-        devices: bench.devices,
-        ..processor(marked(mark), hardware)
-    };
-    Ok((spec, grows))
 }
 
 /// Takes the install media and their drives away, and lets the firmware choose again.

@@ -6,13 +6,19 @@ use super::error::Attempts;
 use super::hardware::{self, Media};
 use super::machine::VsphereMachine;
 use super::{Lab, Shared, locked, media, misfit, owned, transfer, translate};
+use super::{clone, copy};
 use crate::model::{Hardware, Remote};
 use crate::provider::{LaunchSpec, ProviderError};
 use crate::sys::{Cancel, Entry, Guard, Journal, RemoteMachine};
-use crate::vim::{CloneSpec, DatastorePath, DiskMove, Ref, RelocateSpec, Waiting};
+use crate::vim::{
+    ApiType, CloneSpec, ConfigSpec, Customization, DatastorePath, DiskMove, Ref, RelocateSpec,
+    Waiting,
+};
 
 /// vSphere's longest name for a machine.
 const LONGEST: usize = 80;
+/// What the names of machines have in them that are not done.
+const TEMPORARY: &str = ".forge-";
 
 /// A machine that vanishes with this, and its files; nothing of it outlives the run.
 pub(super) struct Draft {
@@ -22,7 +28,7 @@ pub(super) struct Draft {
     pub(super) vm: Option<Ref>,
     /// There may be a machine of this name although nobody has said so.
     lost: bool,
-    files: Vec<DatastorePath>,
+    pub(super) files: Vec<DatastorePath>,
     guard: Option<Guard>,
     /// The machine stood there before and stays: it is only turned off.
     lent: bool,
@@ -80,7 +86,7 @@ impl Drop for Draft {
 
 /// The name under which a machine is made.
 fn temporary_name(name: &str, stamp: &str) -> String {
-    let tail = format!(".forge-{stamp}");
+    let tail = format!("{TEMPORARY}{stamp}");
     let room = LONGEST.saturating_sub(tail.len());
     let head: String = name.chars().take(room).collect();
     head + &tail
@@ -185,7 +191,7 @@ async fn make(
         return transfer::import(lab, name, ovf, (spec, &folder, network), cancel).await;
     }
     if let Some(from) = &spec.from {
-        return clone(lab, name, from, (spec, &folder, network), cancel).await;
+        return clone(lab, name, from, (spec, &folder, network), (draft, cancel)).await;
     }
     let [floppy, cd, _] = media::own(&shared.settings, &lab.place, name);
     draft.files.extend(spec.floppy.as_ref().map(|_| floppy));
@@ -202,7 +208,31 @@ async fn make(
     let (pool, host) = (&lab.place.pool, lab.place.host.as_ref());
     let waiting = Waiting::quiet(cancel);
     let made = lab.client.create_vm(&folder, &config, pool, host, &waiting);
-    made.await.map_err(translate)
+    let vm = made.await.map_err(translate)?;
+    draft.vm = Some(vm.clone());
+    set_video(lab, &vm, &spec.hardware, cancel).await?;
+    Ok(vm)
+}
+
+/// The video card is one of the devices that every machine has: it is there to be changed only when the machine is.
+async fn set_video(
+    lab: &Lab,
+    vm: &Ref,
+    hardware: &Hardware,
+    cancel: &Cancel,
+) -> Result<(), ProviderError> {
+    let wanted = hardware.vsphere.as_ref();
+    if wanted.and_then(|more| more.video_memory).is_none() {
+        return Ok(());
+    }
+    let devices = lab.client.devices(vm).await.map_err(translate)?;
+    let change = ConfigSpec {
+        devices: hardware::video(hardware, &devices).into_iter().collect(),
+        ..ConfigSpec::default()
+    };
+    let waiting = Waiting::quiet(cancel);
+    let done = lab.client.reconfigure(vm, &change, &waiting).await;
+    done.map_err(translate)
 }
 
 /// Takes a machine back to where it stood at a snapshot with memory; it runs on from there.
@@ -214,12 +244,12 @@ async fn resume(
 ) -> Result<Ref, ProviderError> {
     let (vm, _) = lab.there(from).await?;
     draft.vm = Some(vm.clone());
-    let snapshot = owned::snapshot(from);
+    lab.as_machine(&vm).await.map_err(translate)?;
     let waiting = Waiting::quiet(cancel);
-    lab.client
-        .revert(&snapshot, &waiting)
-        .await
-        .map_err(translate)?;
+    if let Some(snapshot) = owned::snapshot(from) {
+        let reverted = lab.client.revert(&snapshot, &waiting).await;
+        reverted.map_err(translate)?;
+    }
     let power = lab.client.read(&vm, &["runtime.powerState"]).await;
     // a snapshot without memory leaves it off
     if power.map_err(translate)?.text("runtime.powerState") != Some("poweredOn") {
@@ -228,41 +258,78 @@ async fn resume(
     Ok(vm)
 }
 
-/// A clone of a machine's snapshot: linked, unless one of its disks grows.
+/// A clone of a machine's snapshot, or of a machine that has none: linked, unless one of its disks grows or it is to
+/// share none.
 async fn clone(
     lab: &Lab,
     name: &str,
     from: &Remote,
     (spec, folder, network): (&LaunchSpec, &Ref, Option<&str>),
-    cancel: &Cancel,
+    (draft, cancel): (&mut Draft, &Cancel),
 ) -> Result<Ref, ProviderError> {
     let known = lab.known(&from.uuid).await.map_err(translate)?;
-    let Some((source, _)) = known else {
+    let Some((machine, _)) = known else {
         return Err(ProviderError::Failed(format!(
             "the machine `{}` that this one is a clone of is gone",
             from.name
         )));
     };
+    if lab.client.about().api == ApiType::HostAgent {
+        let (what, how) = ((&machine, from), (spec, folder, network));
+        return copy::machine(lab, name, what, how, (draft, cancel)).await;
+    }
     let snapshot = owned::snapshot(from);
-    let devices = lab.client.devices(&source).await.map_err(translate)?;
+    let at = snapshot.as_ref().unwrap_or(&machine);
+    let source = lab.source(at).await.map_err(translate)?;
     let (config, grows) =
-        hardware::clone(&spec.hardware, &spec.mark, &lab.place, &devices, network)
-            .map_err(misfit)?;
+        clone::config(&spec.hardware, &spec.mark, &lab.place, &source, network).map_err(misfit)?;
+    let more = spec.hardware.vsphere.as_deref();
+    let whole = grows || snapshot.is_none() || more.is_some_and(|more| more.full_clone);
     let clone = CloneSpec {
         location: RelocateSpec {
             datastore: Some(lab.place.datastore.clone()),
-            disk_move_type: (!grows).then_some(DiskMove::CreateNewChild),
+            disk_move_type: Some(match whole {
+                true => DiskMove::Consolidate,
+                false => DiskMove::CreateNewChild,
+            }),
             pool: Some(lab.place.pool.clone()),
             host: lab.place.host.clone(),
             ..RelocateSpec::default()
         },
         config: Some(config),
-        snapshot: Some(snapshot),
+        customization: customization(lab, &spec.hardware).await?,
+        snapshot,
         ..CloneSpec::default()
     };
     let waiting = Waiting::quiet(cancel);
-    let made = lab.client.clone_vm(&source, folder, name, &clone, &waiting);
+    let made = lab
+        .client
+        .clone_vm(&machine, folder, name, &clone, &waiting);
     made.await.map_err(translate)
+}
+
+/// What the guest of a clone is told at its first start.
+async fn customization(
+    lab: &Lab,
+    hardware: &Hardware,
+) -> Result<Option<Customization>, ProviderError> {
+    let more = hardware.vsphere.as_deref();
+    let Some(told) = more.and_then(|more| more.customization.as_deref()) else {
+        return Ok(None);
+    };
+    let Some(name) = &told.spec else {
+        let told = clone::customization(told, hardware);
+        return Ok(Some(Customization::Linux(told)));
+    };
+    let kept = lab.client.customization(name).await;
+    kept.map(|kept| Some(Customization::Kept(kept)))
+        .map_err(|error| match error.is("NotFound") {
+            true => ProviderError::Environment {
+                message: format!("the server has no customization specification `{name}`"),
+                help: "make it there, or say in `customization` what it should hold".into(),
+            },
+            false => translate(error),
+        })
 }
 
 /// Removes what was made under a temporary name, unless a record refers to it by now.
@@ -290,59 +357,11 @@ pub(super) async fn reclaim(
     for file in media::own(&shared.settings, &lab.place, name) {
         media::remove(lab, &file).await;
     }
-    Ok(())
-}
-
-impl Lab {
-    /// What stands in the way of such a machine.
-    pub(super) async fn preflight(
-        &self,
-        hardware: &Hardware,
-        network: Option<&str>,
-    ) -> Vec<ProviderError> {
-        /// What a build does, as the privileges that it needs.
-        const PRIVILEGES: &[&str] = &[
-            "Resource.AssignVMToPool",
-            "Datastore.AllocateSpace",
-            "Datastore.Browse",
-            "Datastore.FileManagement",
-            "VirtualMachine.Inventory.Create",
-            "VirtualMachine.Inventory.Delete",
-            "VirtualMachine.Interact.PowerOn",
-            "VirtualMachine.Interact.PowerOff",
-            "VirtualMachine.Interact.PutUsbScanCodes",
-            "VirtualMachine.State.CreateSnapshot",
-            "VirtualMachine.Provisioning.Clone",
-            "VApp.Export",
-        ];
-        let mut errors = Vec::new();
-        for nic in &hardware.nics {
-            errors.extend(self.place.network(&nic.network, network).err().map(misfit));
-        }
-        // the machine's memory has a file of its size while it runs
-        if self.place.free < hardware.memory {
-            errors.push(ProviderError::Environment {
-                message: format!(
-                    "the datastore `{}` has only {} free, and a machine with {} of memory needs more than that",
-                    self.place.datastore_name, self.place.free, hardware.memory
-                ),
-                help: "remove what is not needed there, or choose another `datastore`".into(),
-            });
-        }
-        match self
-            .client
-            .privileges(&self.place.machines, PRIVILEGES)
-            .await
-        {
-            Ok(missing) if missing.is_empty() => {}
-            Ok(missing) => errors.push(ProviderError::Environment {
-                message: format!("the account lacks privileges: {}", missing.join(", ")),
-                help: "grant them on the datacenter, or use another account".into(),
-            }),
-            Err(error) => errors.push(translate(error)),
-        }
-        errors
+    // disks that were copied for a machine that did not come
+    if lab.client.about().api == ApiType::HostAgent && name.contains(TEMPORARY) {
+        media::remove(lab, &copy::home(lab, name)).await;
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -38,6 +38,8 @@ pub(super) struct VsphereMachine {
     life: watch::Receiver<Life>,
     cancel: Cancel,
     seen: Option<(Instant, Screen)>,
+    /// Its identity, once it has been asked for.
+    uuid: OnceLock<String>,
 }
 
 impl VsphereMachine {
@@ -72,6 +74,7 @@ impl VsphereMachine {
             life,
             cancel,
             seen: None,
+            uuid: OnceLock::new(),
         }
     }
 
@@ -155,13 +158,22 @@ impl VsphereMachine {
 
     /// The machine at a snapshot.
     async fn remote(&self, snapshot: Ref) -> Result<Remote, VimError> {
-        let client = &self.lab.client;
-        let read = client.read(&self.vm, &["config.instanceUuid"]).await?;
-        let uuid = read.text("config.instanceUuid").map(str::to_owned);
+        let uuid = match self.uuid.get() {
+            Some(known) => known.clone(),
+            None => {
+                let client = &self.lab.client;
+                let read = client.read(&self.vm, &["config.instanceUuid"]).await?;
+                let uuid = read.text("config.instanceUuid").map(str::to_owned);
+                let uuid =
+                    uuid.ok_or_else(|| VimError::Protocol("the machine has no uuid".into()))?;
+                self.uuid.get_or_init(|| uuid).clone()
+            }
+        };
         Ok(Remote {
             name: self.mark.name.clone(),
-            uuid: uuid.ok_or_else(|| VimError::Protocol("the machine has no uuid".into()))?,
+            uuid,
             snapshot: snapshot.id,
+            version: None,
         })
     }
 }
@@ -226,7 +238,7 @@ impl Machine for VsphereMachine {
         }
         let guest = settings
             .guest_network
-            .map(|network| network.address().to_string());
+            .map(|network| network.address.to_string());
         let server = self.lab.client.server();
         let server = server.rsplit_once(':').map_or(server, |(host, _)| host);
         let towards = guest.unwrap_or_else(|| server.to_owned());

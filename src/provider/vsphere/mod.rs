@@ -5,15 +5,21 @@
 //! It gets its own name only when its stage is recorded.
 
 mod address;
+mod clone;
+mod copy;
 mod error;
 mod hardware;
+mod inventory;
 mod keys;
 mod launch;
+mod library;
 mod machine;
 mod media;
 mod owned;
 mod place;
+mod preflight;
 mod settings;
+mod source;
 mod text;
 mod transfer;
 
@@ -26,14 +32,16 @@ use tokio::sync::OnceCell;
 
 use self::error::{misfit, misplaced, translate};
 use self::place::Place;
-use super::{Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Work};
-use crate::model::{Digest, Hardware, Remote};
+use super::{
+    Appliance, Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Published, Work,
+};
+use crate::model::{Digest, Hardware, MachineSource, Remote};
 use crate::sys::{Cancel, Guard, Journal};
 use crate::vim::{Client, Ref, Waiting};
 
 pub use crate::vim::WhileAway;
 
-pub use settings::{Network, Settings};
+pub use settings::Settings;
 
 /// How long clean-up on the server is waited for at the end.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
@@ -65,6 +73,10 @@ struct Lab {
     serial: AtomicU32,
     /// Names of machines, as far as they were seen.
     names: Mutex<BTreeMap<String, String>>,
+    /// Hardware in whose way nothing stood.
+    passed: Mutex<Vec<Hardware>>,
+    /// Machines by their uuid, as far as they were found.
+    machines: Mutex<BTreeMap<String, Ref>>,
 }
 
 /// A lock whose holder may have panicked: what it guards is whole between any two statements.
@@ -153,6 +165,8 @@ impl Shared {
                 run: self.run.clone(),
                 serial: AtomicU32::new(0),
                 names: Mutex::default(),
+                passed: Mutex::default(),
+                machines: Mutex::default(),
             })),
             Err(error) => {
                 client.logout().await;
@@ -189,6 +203,17 @@ impl Provider for Vsphere {
                 .await,
         );
         errors
+    }
+
+    async fn transfers(&self) -> Vec<ProviderError> {
+        let Ok(lab) = self.shared.lab().await else {
+            // told by the other questions
+            return Vec::new();
+        };
+        match lab.unreachable_hosts().await {
+            Ok(errors) => errors,
+            Err(error) => vec![translate(error)],
+        }
     }
 
     async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
@@ -233,7 +258,9 @@ impl Provider for Vsphere {
 
     async fn discard(&self, checkpoint: &Remote) -> Result<(), ProviderError> {
         let lab = self.shared.session().await?;
-        let snapshot = owned::snapshot(checkpoint);
+        let Some(snapshot) = owned::snapshot(checkpoint) else {
+            return Ok(());
+        };
         let cancel = Cancel::new();
         match lab
             .client
@@ -243,6 +270,15 @@ impl Provider for Vsphere {
             Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
             other => other.map_err(translate),
         }
+    }
+
+    async fn locate(
+        &self,
+        source: &MachineSource,
+        hardware: &Hardware,
+    ) -> Result<Remote, Vec<ProviderError>> {
+        let lab = self.shared.lab().await?;
+        lab.locate(source, hardware).await
     }
 
     async fn has_medium(&self, digest: &Digest) -> Result<bool, ProviderError> {
@@ -291,6 +327,22 @@ impl Provider for Vsphere {
     ) -> Result<Vec<Exported>, ProviderError> {
         let lab = self.shared.session().await?;
         transfer::export(&lab, machine, work).await
+    }
+
+    async fn preflight_library(&self, library: &str, mark: Option<&Mark>) -> Option<ProviderError> {
+        match self.shared.session().await {
+            Ok(lab) => lab.shelf(library, mark).await.err(),
+            Err(error) => Some(error),
+        }
+    }
+
+    async fn publish_appliance(
+        &self,
+        appliance: &Appliance,
+        work: Work<'_>,
+    ) -> Result<Published, ProviderError> {
+        let lab = self.shared.session().await?;
+        library::publish(&self.shared, lab, appliance, work).await
     }
 
     async fn close(&self) {

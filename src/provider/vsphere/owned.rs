@@ -1,8 +1,8 @@
 //! Machines that are forge's own on the server: known by their mark, named, looked for, removed. Nothing without the mark
 //! is ever touched.
 
-use super::Lab;
 use super::error::translate;
+use super::{Lab, locked};
 use crate::model::Remote;
 use crate::provider::{Mark, ProviderError};
 use crate::sys::Cancel;
@@ -17,7 +17,14 @@ pub(super) const FINGERPRINT: &str = "forge.fingerprint";
 const MAKING: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What is read of a machine to know it.
-const ABOUT: &[&str] = &["name", "config.extraConfig", "snapshot"];
+const ABOUT: &[&str] = &[
+    "name",
+    "config.instanceUuid",
+    "config.extraConfig",
+    "config.changeVersion",
+    "config.template",
+    "snapshot",
+];
 
 fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
     let options = read.get("config.extraConfig")?;
@@ -28,9 +35,10 @@ fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
     option.text_of("value")
 }
 
-/// The snapshot that a machine was left at.
-pub(super) fn snapshot(machine: &Remote) -> Ref {
-    Ref::new("VirtualMachineSnapshot", &machine.snapshot)
+/// The snapshot that a machine was left at; somebody else's machine need not have one.
+pub(super) fn snapshot(machine: &Remote) -> Option<Ref> {
+    let id = Some(&machine.snapshot).filter(|id| !id.is_empty());
+    id.map(|id| Ref::new("VirtualMachineSnapshot", id))
 }
 
 /// The newest snapshot of the machine with this description.
@@ -55,11 +63,22 @@ fn has_snapshot(read: &Properties, id: &str) -> bool {
 impl Lab {
     /// The machine with this identity, and what is known of it.
     pub(super) async fn known(&self, uuid: &str) -> Result<Option<(Ref, Properties)>, VimError> {
+        // found once, it is asked itself whether it still is that machine
+        let before = locked(&self.machines).get(uuid).cloned();
+        if let Some(vm) = before
+            && let Ok(read) = self.client.read(&vm, ABOUT).await
+            && read.text("config.instanceUuid") == Some(uuid)
+        {
+            return Ok(Some((vm, read)));
+        }
         let Some(vm) = self.client.find_vm_by_uuid(uuid).await? else {
             return Ok(None);
         };
         match self.client.read(&vm, ABOUT).await {
-            Ok(read) => Ok(Some((vm, read))),
+            Ok(read) => {
+                locked(&self.machines).insert(uuid.to_owned(), vm.clone());
+                Ok(Some((vm, read)))
+            }
             Err(error) if error.is("ManagedObjectNotFound") => Ok(None),
             Err(error) => Err(error),
         }
@@ -83,7 +102,14 @@ impl Lab {
         };
         let name = read.text("name").unwrap_or_default();
         self.note_name(&machine.uuid, name);
-        if !has_snapshot(&read, &machine.snapshot) {
+        if let Some(version) = &machine.version
+            && read.text("config.changeVersion") != Some(version)
+        {
+            return Ok(Some(format!(
+                "the machine `{name}` has been changed on {server}"
+            )));
+        }
+        if !machine.snapshot.is_empty() && !has_snapshot(&read, &machine.snapshot) {
             return Ok(Some(format!(
                 "the snapshot of the machine `{name}` is gone from {server}"
             )));
@@ -93,7 +119,7 @@ impl Lab {
 
     /// Gives a machine its name. One of the same project and stage that has it is removed afterwards; any other keeps it.
     pub(super) async fn name(&self, machine: &Remote, mark: &Mark) -> Result<(), ProviderError> {
-        if self.has_name(&machine.uuid, &mark.name) {
+        if !mark.template && self.has_name(&machine.uuid, &mark.name) {
             return Ok(());
         }
         let cancel = Cancel::new();
@@ -101,7 +127,7 @@ impl Lab {
         let (vm, read) = self.there(machine).await?;
         if read.text("name") == Some(mark.name.as_str()) {
             self.note_name(&machine.uuid, &mark.name);
-            return Ok(());
+            return self.as_template(&vm, &read, mark).await;
         }
         let old = self
             .place
@@ -124,7 +150,21 @@ impl Lab {
         if let Some(old) = old {
             self.destroy(&old).await.map_err(translate)?;
         }
-        Ok(())
+        self.as_template(&vm, &read, mark).await
+    }
+
+    /// Makes a machine a template if it is to be one.
+    async fn as_template(
+        &self,
+        vm: &Ref,
+        read: &Properties,
+        mark: &Mark,
+    ) -> Result<(), ProviderError> {
+        if !mark.template || read.bool("config.template") == Some(true) {
+            return Ok(());
+        }
+        let marked = self.client.mark_as_template(vm).await;
+        marked.map_err(translate)
     }
 
     /// Refuses to touch a machine that is not of this project and stage.
@@ -183,7 +223,9 @@ impl Lab {
         let waiting = Waiting::quiet(&cancel);
         let off = self.client.power_off(vm, &waiting).await;
         if let Err(error) = off
+            // a template is off, and cannot be turned off
             && !error.is("InvalidPowerState")
+            && !error.is("NotSupported")
         {
             if error.is("ManagedObjectNotFound") {
                 return Ok(());

@@ -1,5 +1,6 @@
 //! Where on the server machines are made: the names in the settings, looked up in the inventory.
 
+use super::inventory::Inventory;
 use super::settings::Settings;
 use crate::diag::closest;
 use crate::model::Size;
@@ -76,18 +77,24 @@ fn pick(what: &str, key: &str, wanted: Option<&str>, all: &[Found]) -> Result<Fo
 /// Looks everything up; all that does not fit is told at once.
 pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, PlaceError> {
     let root = &client.content().root_folder;
-    let datacenters = client.list(root, "Datacenter").await?;
+    let kinds: &[(&str, &[&str])] = &[("Datacenter", &["name", "parent", "vmFolder"])];
+    let datacenters = client.survey(root, kinds).await?;
     let wanted = match client.about().api {
         ApiType::VirtualCenter => settings.datacenter.as_deref(),
         // a host has just one
         ApiType::HostAgent => None,
     };
-    let datacenter = pick("datacenter", "datacenter", wanted, &datacenters)
+    let known: Vec<Found> = datacenters.iter().map(|(found, _)| found.clone()).collect();
+    let datacenter = pick("datacenter", "datacenter", wanted, &known)
         .map_err(|misfit| PlaceError::Misfits(vec![misfit]))?;
+    let lost = |what: &str| VimError::Protocol(format!("the server does not tell {what}"));
+    let read = datacenters.iter().find(|(found, _)| *found == datacenter);
+    let (_, read) = read.ok_or_else(|| lost("the datacenter"))?;
+    let inventory = Inventory::read(client, settings, &datacenter.obj).await?;
     let mut misfits = Vec::new();
-    let compute = compute(client, settings, &datacenter.obj, &mut misfits).await?;
-    let datastore = datastore(client, settings, &datacenter.obj, &mut misfits).await?;
-    let networks = networks(client, &datacenter.obj).await?;
+    let compute = compute(client, settings, &inventory, &mut misfits).await?;
+    let datastore = datastore(client, settings, &inventory, &mut misfits).await?;
+    let networks = inventory.networks(client).await?;
     if let Some(name) = settings.network.as_deref() {
         misfits.extend(network(&networks, name, None).err());
     }
@@ -95,18 +102,16 @@ pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, 
     else {
         return Err(PlaceError::Misfits(misfits));
     };
-    let read = client.read(&datacenter.obj, &["vmFolder"]).await?;
-    let about = client.read(&datastore.obj, &["browser", "summary.freeSpace"]);
-    let about = about.await?;
-    let lost = |what: &str| VimError::Protocol(format!("the server does not tell {what}"));
+    let about = inventory.about(&datastore.obj);
+    let free = about.and_then(|about| about.u64("summary.freeSpace"));
     let folder = settings.folder.as_deref().unwrap_or_default();
     Ok(Place {
-        datacenter_path: path_of(client, &datacenter).await?,
+        datacenter_path: path_of(client, &datacenter, read.reference("parent")).await?,
         pool,
         host,
-        free: Size::from_bytes(about.u64("summary.freeSpace").unwrap_or(u64::MAX)),
+        free: Size::from_bytes(free.unwrap_or(u64::MAX)),
         browser: about
-            .reference("browser")
+            .and_then(|about| about.reference("browser"))
             .ok_or_else(|| lost("the datastore's browser"))?,
         datastore: datastore.obj,
         datastore_name: datastore.name,
@@ -124,25 +129,25 @@ pub(super) async fn find(client: &Client, settings: &Settings) -> Result<Place, 
 }
 
 /// The datacenter's path: its name behind those of the folders above it.
-async fn path_of(client: &Client, datacenter: &Found) -> Result<String, VimError> {
+async fn path_of(
+    client: &Client,
+    datacenter: &Found,
+    mut above: Option<Ref>,
+) -> Result<String, VimError> {
     let mut path = datacenter.name.clone();
-    let mut at = datacenter.obj.clone();
-    loop {
-        let above = client.read(&at, &["parent"]).await?.reference("parent");
-        let Some(above) = above.filter(|above| *above != client.content().root_folder) else {
-            return Ok(path);
-        };
-        let read = client.read(&above, &["name"]).await?;
+    while let Some(at) = above.filter(|above| *above != client.content().root_folder) {
+        let read = client.read(&at, &["name", "parent"]).await?;
         path = format!("{}/{path}", read.text("name").unwrap_or_default());
-        at = above;
+        above = read.reference("parent");
     }
+    Ok(path)
 }
 
 /// The resource pool, and the host if one is named.
 async fn compute(
     client: &Client,
     settings: &Settings,
-    datacenter: &Ref,
+    inventory: &Inventory,
     misfits: &mut Vec<Misfit>,
 ) -> Result<Option<(Ref, Option<Ref>)>, VimError> {
     let mut host = None;
@@ -151,31 +156,35 @@ async fn compute(
         .as_deref()
         .filter(|_| client.about().api == ApiType::VirtualCenter)
     {
-        let hosts = client.list(datacenter, "HostSystem").await?;
-        match pick("host", "host", Some(name), &hosts) {
+        match pick("host", "host", Some(name), &inventory.of("HostSystem")) {
             Ok(found) => host = Some(found.obj),
             Err(misfit) => misfits.push(misfit),
         }
     }
-    let computes = client.list(datacenter, "ComputeResource").await?;
-    let of_host = match &host {
-        Some(host) => client.read(host, &["parent"]).await?.reference("parent"),
-        None => None,
+    let of_host = host
+        .as_ref()
+        .and_then(|host| inventory.about(host)?.reference("parent"));
+    // a host that stands alone is its own, whatever else the settings are used for
+    let cluster = match client.about().api {
+        ApiType::VirtualCenter => settings.cluster.as_deref(),
+        ApiType::HostAgent => None,
     };
-    let compute = match (of_host, settings.cluster.as_deref()) {
+    let compute = match (of_host, cluster) {
         (Some(compute), None) => compute,
-        (_, cluster) => match pick("cluster", "cluster", cluster, &computes) {
-            Ok(found) => found.obj,
-            Err(misfit) => {
-                misfits.push(misfit);
-                return Ok(None);
+        (_, cluster) => {
+            let all = inventory.of("ComputeResource");
+            match pick("cluster", "cluster", cluster, &all) {
+                Ok(found) => found.obj,
+                Err(misfit) => {
+                    misfits.push(misfit);
+                    return Ok(None);
+                }
             }
-        },
+        }
     };
-    let root = client
-        .read(&compute, &["resourcePool"])
-        .await?
-        .reference("resourcePool");
+    let root = inventory
+        .about(&compute)
+        .and_then(|about| about.reference("resourcePool"));
     let Some(root) = root else {
         return Err(VimError::Protocol(
             "the cluster has no resource pool".into(),
@@ -199,29 +208,25 @@ async fn compute(
 async fn datastore(
     client: &Client,
     settings: &Settings,
-    datacenter: &Ref,
+    inventory: &Inventory,
     misfits: &mut Vec<Misfit>,
 ) -> Result<Option<Found>, VimError> {
-    let mut all = client.list(datacenter, "Datastore").await?;
+    let mut all = inventory.of("Datastore");
     let wanted = settings.datastore.as_deref();
     let known =
         |all: &[Found]| wanted.is_none_or(|name| all.iter().any(|found| found.name == name));
-    if !known(&all) && client.about().api == ApiType::VirtualCenter {
-        let clusters = client.list(datacenter, "StoragePod").await?;
+    if !known(&all) {
+        let clusters = inventory.of("StoragePod");
         if let Some(cluster) = clusters
             .iter()
             .find(|pod| Some(pod.name.as_str()) == wanted)
         {
             let members = client.children(&cluster.obj).await?;
-            let refs: Vec<Ref> = members.iter().map(|member| member.obj.clone()).collect();
-            let free = client.read_many(&refs, &["summary.freeSpace"]).await?;
-            let most = free
-                .iter()
-                .max_by_key(|(_, read)| read.u64("summary.freeSpace"));
-            let most = most.map(|(obj, _)| obj.clone());
-            return Ok(members
-                .into_iter()
-                .find(|member| Some(&member.obj) == most.as_ref()));
+            let free = |member: &Found| {
+                let about = inventory.about(&member.obj);
+                about.and_then(|about| about.u64("summary.freeSpace"))
+            };
+            return Ok(members.into_iter().max_by_key(free));
         }
         all.extend(clusters);
     }
@@ -232,55 +237,6 @@ async fn datastore(
             Ok(None)
         }
     }
-}
-
-/// All networks of the datacenter with what an adapter says to be on them: standard, distributed and NSX's own.
-async fn networks(
-    client: &Client,
-    datacenter: &Ref,
-) -> Result<Vec<(Found, NetworkBacking)>, VimError> {
-    let mut networks = Vec::new();
-    for found in client.list(datacenter, "Network").await? {
-        let backing = match found.obj.kind.as_str() {
-            "DistributedVirtualPortgroup" => distributed(client, &found.obj).await?,
-            "OpaqueNetwork" => opaque(client, &found.obj).await?,
-            _ => Some(NetworkBacking::Standard {
-                name: found.name.clone(),
-                network: Some(found.obj.clone()),
-            }),
-        };
-        networks.extend(backing.map(|backing| (found, backing)));
-    }
-    Ok(networks)
-}
-
-async fn distributed(client: &Client, group: &Ref) -> Result<Option<NetworkBacking>, VimError> {
-    let read = client
-        .read(group, &["key", "config.distributedVirtualSwitch"])
-        .await?;
-    let Some(switch) = read.reference("config.distributedVirtualSwitch") else {
-        return Ok(None);
-    };
-    let uuid = client.read(&switch, &["uuid"]).await?;
-    Ok(read
-        .text("key")
-        .zip(uuid.text("uuid"))
-        .map(|(key, uuid)| NetworkBacking::Distributed {
-            switch_uuid: uuid.to_owned(),
-            portgroup_key: key.to_owned(),
-        }))
-}
-
-async fn opaque(client: &Client, network: &Ref) -> Result<Option<NetworkBacking>, VimError> {
-    let read = client.read(network, &["summary"]).await?;
-    let text = |path: &str| {
-        read.get("summary")
-            .and_then(|s| s.text_of(path))
-            .map(str::to_owned)
-    };
-    Ok(text("opaqueNetworkId")
-        .zip(text("opaqueNetworkType"))
-        .map(|(id, kind)| NetworkBacking::Opaque { id, kind }))
 }
 
 /// How an adapter is put on the network `name`, or on `instead` where that is not there.

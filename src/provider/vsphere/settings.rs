@@ -1,10 +1,9 @@
 //! What a project may say about a vSphere server under `[providers.NAME]`.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::model::{Duration, Secret};
+use crate::model::{Duration, Network, Secret};
 use crate::vim::{Endpoint, Trust};
 
 /// Where machines are made on a server, and how it is reached.
@@ -46,48 +45,6 @@ pub struct Settings {
     pub iso_folder: Option<String>,
     /// Why other settings are not known: the environment lacks their variables.
     pub unset: Vec<String>,
-}
-
-/// A network in CIDR notation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-impl Network {
-    /// Parses `10.20.0.0/16` or `2001:db8::/32`; an address alone is a network of one.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().ok()?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(longest);
-        (prefix <= longest).then_some(Self { address, prefix })
-    }
-
-    /// Whether the address lies in it.
-    #[must_use]
-    pub fn contains(&self, other: IpAddr) -> bool {
-        let bits = |address: IpAddr| match address {
-            IpAddr::V4(v4) => u128::from(u32::from(v4)) << 96,
-            IpAddr::V6(v6) => u128::from(v6),
-        };
-        let mask = match self.prefix {
-            0 => 0,
-            prefix => u128::MAX << (128 - u32::from(prefix)),
-        };
-        self.address.is_ipv4() == other.is_ipv4() && (bits(self.address) ^ bits(other)) & mask == 0
-    }
-
-    /// An address in it, to find out how it is reached.
-    #[must_use]
-    pub const fn address(&self) -> IpAddr {
-        self.address
-    }
 }
 
 impl Settings {
@@ -177,24 +134,6 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_hold_what_is_in_them() {
-        let holds = |network: &str, address: &str| {
-            Network::parse(network)
-                .unwrap()
-                .contains(address.parse().unwrap())
-        };
-        assert!(holds("10.20.0.0/16", "10.20.255.1"));
-        assert!(!holds("10.20.0.0/16", "10.21.0.1"));
-        assert!(holds("0.0.0.0/0", "192.0.2.1"));
-        assert!(!holds("0.0.0.0/0", "2001:db8::1"));
-        assert!(holds("2001:db8::/32", "2001:db8:1::1"));
-        assert!(holds("192.0.2.7", "192.0.2.7"));
-        for bad in ["", "10.0.0.0/33", "lan", "10.0.0/8"] {
-            assert_eq!(Network::parse(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn what_is_missing_for_a_login_is_named() {

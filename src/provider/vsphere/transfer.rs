@@ -37,6 +37,21 @@ async fn export_once(
     machine: &Remote,
     work: &Work<'_>,
 ) -> Result<Vec<Exported>, ProviderError> {
+    let (vm, _) = lab.there(machine).await?;
+    // a template stays where it is while it is read
+    let template = lab.as_machine(&vm).await.map_err(translate)?;
+    let exported = export_machine(lab, (&vm, machine), work).await;
+    if template {
+        lab.client.mark_as_template(&vm).await.map_err(translate)?;
+    }
+    exported
+}
+
+async fn export_machine(
+    lab: &Lab,
+    machine: (&Ref, &Remote),
+    work: &Work<'_>,
+) -> Result<Vec<Exported>, ProviderError> {
     let lease = open(lab, machine, work.cancel).await?;
     match receive(&lease, work).await {
         Ok(files) => {
@@ -50,19 +65,22 @@ async fn export_once(
     }
 }
 
-async fn open(lab: &Lab, machine: &Remote, cancel: &Cancel) -> Result<Lease, ProviderError> {
-    let snapshot = owned::snapshot(machine);
-    match lab.client.export_snapshot(&snapshot, cancel).await {
-        // servers before 6.7 export machines only
-        Err(error) if error.is("NotSupported") || error.is("NotImplemented") => {}
-        other => return other.map_err(translate),
+async fn open(
+    lab: &Lab,
+    (vm, machine): (&Ref, &Remote),
+    cancel: &Cancel,
+) -> Result<Lease, ProviderError> {
+    if let Some(snapshot) = owned::snapshot(machine) {
+        match lab.client.export_snapshot(&snapshot, cancel).await {
+            // servers before 6.7 export machines only
+            Err(error) if error.is("NotSupported") || error.is("NotImplemented") => {}
+            other => return other.map_err(translate),
+        }
+        let waiting = Waiting::quiet(cancel);
+        let reverted = lab.client.revert(&snapshot, &waiting).await;
+        reverted.map_err(translate)?;
     }
-    let (vm, _) = lab.there(machine).await?;
-    lab.client
-        .revert(&snapshot, &Waiting::quiet(cancel))
-        .await
-        .map_err(translate)?;
-    lab.client.export_vm(&vm, cancel).await.map_err(translate)
+    lab.client.export_vm(vm, cancel).await.map_err(translate)
 }
 
 async fn receive(lease: &Lease, work: &Work<'_>) -> Result<Vec<Exported>, ProviderError> {

@@ -1,5 +1,6 @@
 //! Checkpoints of running machines: what a `provision` stage can go on from when one of its steps has changed.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -27,6 +28,18 @@ pub struct StepCheckpoint {
     /// The drives for install media that the machine still has.
     #[serde(default)]
     pub drives: Drives,
+    /// Where the guest was, on a server that tells it only after a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<Met>,
+}
+
+/// A guest as it was met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Met {
+    /// Its SSH port.
+    pub address: SocketAddr,
+    /// What tells its boot from any other one, of this machine and of all others.
+    pub boot_id: String,
 }
 
 impl StepCheckpoint {

@@ -23,7 +23,7 @@ use super::StoreError;
 use super::error::is_damage;
 use crate::model::Remote;
 
-pub use checkpoints::StepCheckpoint;
+pub use checkpoints::{Met, StepCheckpoint};
 pub use history::{NewRun, RunEntry, RunOutcome, RunStage, StageOutcome};
 pub use records::StoredRecords;
 pub use stat::StatCache;

@@ -1,7 +1,7 @@
 //! `VirtualMachineCloneSpec`, `VirtualMachineRelocateSpec` and `CustomizationSpec`.
 
 use super::ConfigSpec;
-use crate::vim::{Ref, Xml};
+use crate::vim::{Element, Ref, Xml};
 
 /// What a clone becomes; `VirtualMachineCloneSpec` in the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct CloneSpec {
     /// What changes with respect to the source.
     pub config: Option<ConfigSpec>,
     /// What its guest becomes at the first start.
-    pub customization: Option<CustomizationLinux>,
+    pub customization: Option<Customization>,
     /// The snapshot to clone; none: the present state.
     pub snapshot: Option<Ref>,
     /// Whether it is started.
@@ -33,6 +33,15 @@ pub struct RelocateSpec {
     pub host: Option<Ref>,
     /// The identifier of a storage policy.
     pub storage_policy: Option<String>,
+}
+
+/// What a guest becomes at its first start; `CustomizationSpec` in the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Customization {
+    /// Said here, for Linux.
+    Linux(CustomizationLinux),
+    /// One that the server keeps, as it was read.
+    Kept(Element),
 }
 
 /// How the disks of a clone are made.
@@ -90,7 +99,12 @@ impl CloneSpec {
                 config.write(xml, "config");
             }
             if let Some(customization) = &self.customization {
-                customization.write(xml, "customization");
+                match customization {
+                    Customization::Linux(linux) => linux.write(xml, "customization"),
+                    Customization::Kept(kept) => {
+                        xml.copy("customization", kept);
+                    }
+                }
             }
             xml.element("powerOn", self.power_on)
                 .maybe_reference("snapshot", self.snapshot.as_ref());

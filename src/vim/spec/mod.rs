@@ -5,7 +5,7 @@ mod config;
 mod device;
 mod hardware;
 
-pub use clone::{CloneSpec, CustomizationLinux, DiskMove, NicAddress, RelocateSpec};
+pub use clone::{CloneSpec, Customization, CustomizationLinux, DiskMove, NicAddress, RelocateSpec};
 pub use config::{BootDevice, ConfigSpec, ToolsSpec};
 pub use device::{
     DeviceChange, DeviceSpec, DiskSpec, FileOperation, NetworkBacking, NicKind, NicSpec, Operation,

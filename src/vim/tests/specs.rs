@@ -1,9 +1,9 @@
 use super::{names, written};
 use crate::model::Size;
 use crate::vim::{
-    BootDevice, CloneSpec, ConfigSpec, CustomizationLinux, DeviceChange, DeviceSpec, DiskMove,
-    DiskSpec, Element, NetworkBacking, NicAddress, NicKind, NicSpec, Ref, RelocateSpec, ScsiKind,
-    ToolsSpec,
+    BootDevice, CloneSpec, ConfigSpec, Customization, CustomizationLinux, DeviceChange, DeviceSpec,
+    DiskMove, DiskSpec, Element, NetworkBacking, NicAddress, NicKind, NicSpec, Ref, RelocateSpec,
+    ScsiKind, ToolsSpec,
 };
 
 /// What is written, read again.
@@ -247,7 +247,7 @@ fn a_clone_says_where_and_what() {
             storage_policy: None,
         },
         config: Some(ConfigSpec::default()),
-        customization: Some(CustomizationLinux {
+        customization: Some(Customization::Linux(CustomizationLinux {
             host_name: Some("h".into()),
             domain: "d".into(),
             nics: vec![NicAddress {
@@ -256,7 +256,7 @@ fn a_clone_says_where_and_what() {
                 ..NicAddress::default()
             }],
             ..CustomizationLinux::default()
-        }),
+        })),
         snapshot: Some(Ref::new("VirtualMachineSnapshot", "s")),
         power_on: false,
         template: false,

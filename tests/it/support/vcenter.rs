@@ -83,6 +83,11 @@ impl VCenter {
         self.control("POST", "/fault", &fault.to_string());
     }
 
+    /// Waits until the server holds an upload; gives its file's name.
+    pub(crate) fn held(&self) -> String {
+        serde_json::from_str(&self.control("GET", "/held", "")).unwrap()
+    }
+
     pub(crate) fn no_faults(&self) {
         self.control("DELETE", "/faults", "");
     }

@@ -19,6 +19,7 @@ fn hardware(firmware: Firmware, controllers: &[Controller], adapters: &[NicAdapt
             .map(|adapter| Nic {
                 adapter: *adapter,
                 network: "n".into(),
+                mac: None,
             })
             .collect(),
         guest_id: None,

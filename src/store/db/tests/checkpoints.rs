@@ -22,6 +22,7 @@ fn checkpoint(step: usize, name: &str) -> StepCheckpoint {
         },
         memory: Some(of("memory")),
         drives: Drives::default(),
+        met: None,
     }
 }
 
