@@ -141,9 +141,9 @@ fn vm_names_privileges_and_space_are_looked_at_first_and_folders_made() {
     for (key, wrong, right, words) in [
         (
             "host",
-            "esxi-2.local",
-            "esxi-1.local",
-            "there is no host `esxi-2.local`",
+            "127.0.0.2",
+            "127.0.0.1",
+            "there is no host `127.0.0.2`",
         ),
         (
             "resource_pool",
