@@ -144,6 +144,8 @@ impl Session {
             // one address; another one begins again
             loop {
                 tokio::select! {
+                    // a machine that is gone has no address either: say the former
+                    biased;
                     connected = &mut connect => return match connected {
                         Some(Ok(guest)) => Ok(guest),
                         Some(Err(error)) => Err(self.no_login(error.into()).await),
@@ -153,11 +155,11 @@ impl Session {
                             Err(self.no_login(error.into()).await)
                         }
                     },
+                    error = self.trouble() => return Err(self.evidence(error).await),
                     moved = &mut moved => match moved {
                         true => break,
                         false => return Err(failure(address.seen).into()),
                     },
-                    error = self.trouble() => return Err(self.evidence(error).await),
                     () = tokio::time::sleep(WATCH) => {
                         let failed = match watch(started.elapsed()) {
                             Some(failure) => Some(failure),

@@ -12,14 +12,26 @@ use crate::sys::Cancel;
 
 /// How long a server may be away before it is given up: as long as a vCenter needs to start.
 pub(super) const AWAY: Duration = Duration::from_secs(15 * 60);
-/// The pauses before a request is sent again; what is shorter than these is nobody's business.
-const SHORT: &[Duration] = &[
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-];
-/// The pause between later tries.
-const LONG: Duration = Duration::from_secs(2);
+
+/// When a request is sent again.
+struct Pace {
+    /// The first pauses; what is shorter than these is nobody's business.
+    short: &'static [Duration],
+    /// The pause between later tries.
+    long: Duration,
+    /// The end.
+    away: Duration,
+}
+
+const PACE: Pace = Pace {
+    short: &[
+        Duration::from_millis(500),
+        Duration::from_secs(1),
+        Duration::from_secs(3),
+    ],
+    long: Duration::from_secs(2),
+    away: AWAY,
+};
 
 /// What is done while a server is away that was there before.
 #[derive(Clone)]
@@ -50,6 +62,7 @@ impl fmt::Debug for WhileAway {
 pub(super) struct Absence {
     server: String,
     around: WhileAway,
+    pace: Pace,
     since: Mutex<Option<Instant>>,
 }
 
@@ -58,6 +71,7 @@ impl Absence {
         Self {
             server: server.to_owned(),
             around,
+            pace: PACE,
             since: Mutex::default(),
         }
     }
@@ -78,7 +92,7 @@ impl Absence {
         let mut since = self.since();
         if since.is_none() {
             *since = Some(began);
-            let time = model::Duration::from(AWAY);
+            let time = model::Duration::from(self.pace.away);
             (self.around.tell)(format!("{error}; trying again for up to {time}"));
         }
     }
@@ -88,7 +102,7 @@ impl Absence {
     pub(super) fn tries(&self, known: bool) -> Tries<'_> {
         Tries {
             absence: self,
-            short: SHORT.iter(),
+            short: self.pace.short.iter(),
             began: None,
             patient: known && !self.around.cancel.is_cancelled(),
         }
@@ -111,11 +125,105 @@ impl Tries<'_> {
             sleep(*pause).await;
             return Ok(());
         }
-        if !self.patient || began.elapsed() > AWAY {
+        if !self.patient || began.elapsed() > self.absence.pace.away {
             return Err(error);
         }
         self.absence.begins(began, &error);
-        let slept = self.absence.around.cancel.run(sleep(LONG)).await;
+        let slept = self
+            .absence
+            .around
+            .cancel
+            .run(sleep(self.absence.pace.long))
+            .await;
         slept.ok_or(VimError::Cancelled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::CancelKind;
+
+    const SHORT: &[Duration] = &[Duration::from_millis(1); 2];
+
+    /// An absence, and what has been told of it.
+    fn absence() -> (Absence, Arc<Mutex<Vec<String>>>, Cancel) {
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (listener, cancel) = (Arc::clone(&told), Cancel::new());
+        let around = WhileAway {
+            cancel: cancel.clone(),
+            tell: Arc::new(move |text| listener.lock().unwrap().push(text)),
+        };
+        let absence = Absence {
+            pace: Pace {
+                short: SHORT,
+                long: Duration::from_millis(1),
+                away: Duration::from_millis(20),
+            },
+            ..Absence::new("vc", around)
+        };
+        (absence, told, cancel)
+    }
+
+    fn gone() -> VimError {
+        VimError::Unreachable {
+            server: "vc".into(),
+            why: "refused".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_was_never_there_is_not_waited_for() {
+        let (absence, told, _) = absence();
+        let mut tries = absence.tries(false);
+        for _ in absence.pace.short {
+            assert!(tries.pause(gone()).await.is_ok());
+        }
+        assert!(tries.pause(gone()).await.is_err());
+        absence.over();
+        assert!(told.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_that_was_there_is_waited_for_which_is_told_once() {
+        let (absence, told, _) = absence();
+        let began = Instant::now();
+        let (mut one, mut other) = (absence.tries(true), absence.tries(true));
+        while one.pause(gone()).await.is_ok() {
+            let _ = other.pause(gone()).await;
+        }
+        assert!(began.elapsed() > absence.pace.away);
+        absence.over();
+        absence.over();
+        let told = told.lock().unwrap();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(
+            told[0],
+            "vc cannot be reached: refused; trying again for up to 20ms"
+        );
+        assert!(told[1].starts_with("vc answers again, after "), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn who_stops_does_not_wait() {
+        let (absence, _, cancel) = absence();
+        let mut tries = absence.tries(true);
+        for _ in absence.pace.short {
+            assert!(tries.pause(gone()).await.is_ok());
+        }
+        cancel.cancel(CancelKind::Graceful);
+        assert!(matches!(
+            tries.pause(gone()).await,
+            Err(VimError::Cancelled)
+        ));
+        // clean-up that finds it away
+        let mut tries = absence.tries(true);
+        for _ in absence.pace.short {
+            assert!(tries.pause(gone()).await.is_ok());
+        }
+        assert!(matches!(
+            tries.pause(gone()).await,
+            Err(VimError::Unreachable { .. })
+        ));
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::support::Sandbox;
-use super::support::vcenter::{Phase, Running, VCenter, other_medium};
+use super::support::vcenter::{Phase, Running, VCenter, other_medium, quick};
 
 const RUN: &[&str] = &["run", "iso-base", "--output", "plain"];
 /// How the stage ends when the server does what it should.
@@ -31,6 +31,19 @@ fn set(sandbox: &Sandbox, key: &str, value: &str) {
     let head = "type = \"vsphere\"\n";
     let with = format!("{head}{key} = \"{value}\"\n");
     sandbox.write("builds.toml", &text.replacen(head, &with, 1));
+}
+
+#[test]
+fn an_account_that_is_not_there_is_missed_only_where_it_is_used() {
+    let sandbox = quick("127.0.0.1:9", "ca.pem");
+    let _ = sandbox.forge(&["validate"]).exits(0);
+    let _ = sandbox
+        .forge(&["logs"])
+        .exits(2)
+        .complains("there is no log of this project");
+    let _ = sandbox.forge(RUN).exits(3).complains(
+        "provider `lab`: `login.username` is not defined: the environment has no `LAB_USERNAME`",
+    );
 }
 
 #[test]
@@ -128,9 +141,9 @@ fn vm_names_privileges_and_space_are_looked_at_first_and_folders_made() {
     for (key, wrong, right, words) in [
         (
             "host",
-            "esxi-2.local",
-            "esxi-1.local",
-            "there is no host `esxi-2.local`",
+            "127.0.0.2",
+            "127.0.0.1",
+            "there is no host `127.0.0.2`",
         ),
         (
             "resource_pool",
@@ -176,21 +189,25 @@ fn vm_names_privileges_and_space_are_looked_at_first_and_folders_made() {
 fn vm_killed_and_interrupted_wherever_it_is_it_leaves_nothing() {
     let server = VCenter::start();
     let sandbox = server.quick();
+    let text = sandbox.read("builds.toml");
+    let patient = text.replace("timeout = \"1s\"", "timeout = \"5m\"");
+    sandbox.write("builds.toml", &patient);
     for (round, phase) in [
-        Phase("slow-transfer", ".part", 1000),
-        Phase("slow-task", "MoveDatastoreFile_Task", 3),
-        Phase("slow-task", "CreateVM_Task", 3),
-        Phase("slow-task", "PowerOnVM_Task", 3),
+        Some(Phase("slow-transfer", ".part", 1000)),
+        Some(Phase("slow-task", "MoveDatastoreFile_Task", 3)),
+        Some(Phase("slow-task", "CreateVM_Task", 3)),
+        Some(Phase("slow-task", "PowerOnVM_Task", 3)),
+        None,
     ]
     .into_iter()
     .enumerate()
     {
         // killed: the next run removes what is left, also what the server is still at
         other_medium(&sandbox, b'a' + u8::try_from(round).unwrap());
-        let running = Running::up_to(&server, &sandbox, RUN, phase);
+        let running = Running::in_phase(&server, &sandbox, RUN, phase);
         assert_eq!(running.end("-KILL").0, None);
         other_medium(&sandbox, b'k' + u8::try_from(round).unwrap());
-        let running = Running::up_to(&server, &sandbox, RUN, phase);
+        let running = Running::in_phase(&server, &sandbox, RUN, phase);
         let machines = server.machines();
         assert!(machines.len() <= 1, "{phase:?}: {machines:?}");
         let (code, text) = running.end("-INT");
@@ -204,6 +221,7 @@ fn vm_killed_and_interrupted_wherever_it_is_it_leaves_nothing() {
         let staging = std::fs::read_dir(sandbox.cache().join("staging")).unwrap();
         assert_eq!(staging.count(), 0, "{phase:?}");
     }
+    sandbox.write("builds.toml", &text);
     ends(&server, &sandbox, 1, &[SILENT]);
 }
 

@@ -34,14 +34,7 @@ pub(crate) fn stopped_everywhere(server: &VCenter, sandbox: &Sandbox) {
         ("provision", Some(Phase("slow-task", "CloneVM_Task", 3))),
         ("provision", None),
     ] {
-        let up_to = || match phase {
-            Some(phase) => Running::up_to(server, sandbox, &anew(stage), phase),
-            None => {
-                let mut running = Running::start(sandbox, &anew(stage));
-                running.wait_for("waiting for ssh");
-                running
-            }
-        };
+        let up_to = || Running::in_phase(server, sandbox, &anew(stage), phase);
         assert_eq!(up_to().end("-KILL").0, None, "{stage}");
         let (code, text) = up_to().end("-INT");
         assert_eq!(code, Some(130), "{stage} {phase:?}: {text}");
@@ -65,9 +58,10 @@ pub(crate) fn broken_transfers(server: &VCenter, sandbox: &Sandbox) {
         ("lease-unreachable", DONE, "Connection refused"),
     ] {
         server.fault(fault, 1, matches, &json!(null));
-        let text = anew("export").ends(0, &[again, why]);
-        // others take the server's disks as they are
-        assert!(!text.contains("written anew"), "{text}");
+        anew("export").ends(0, &[again, why]);
+        // the server's disk is taken as it is
+        let log = sandbox.forge(&["logs", "export"]).exits(0).prints(again);
+        assert!(!log.stdout.contains("written anew"), "{}", log.all());
         server.faults_were_met();
     }
     server.fault("lease-unreachable", -1, DONE, &json!(null));
@@ -110,7 +104,17 @@ pub(crate) fn the_name_is_taken_meanwhile(server: &VCenter, sandbox: &Sandbox) {
     let args = ["run", "provision", "--provider", "lab", "--output", "plain"];
     let phase = Phase("slow-task", "CreateSnapshot_Task", 2);
     let running = Running::up_to(server, sandbox, &args, phase);
-    server.govc(&["vm.create", "-on=false", "-folder", "Packer", "appliance"]);
+    server.govc(&[
+        "vm.create",
+        "-on=false",
+        "-folder",
+        "Packer",
+        "-ds",
+        "Packer",
+        "-net",
+        "VM Network",
+        "appliance",
+    ]);
     server.restart(1);
     running.ends(
         0,
@@ -127,7 +131,7 @@ pub(crate) fn the_name_is_taken_meanwhile(server: &VCenter, sandbox: &Sandbox) {
     assert_eq!(server.machines(), ["appliance", BASE]);
     server.is_tidy(sandbox);
     sandbox.write("builds.toml", &project);
-    Running::start(sandbox, &args).ends(0, &["done in"]);
+    Running::start(sandbox, &args).ends(0, &["nothing to do"]);
     assert_eq!(server.machines(), [BASE, DONE]);
 }
 

@@ -15,7 +15,7 @@ from pyVim.connect import Disconnect
 from pyVmomi import vim, vmodl
 
 from smoke_faults import Faults
-from smoke_lib import BIN, ISO, VDEV, WORK, Double, check, floppy, keys, refused, say, until, wait
+from smoke_lib import BIN, ISO, VDEV, WORK, Double, check, floppy, keys, refused, say, stream_end, until, wait
 
 
 class Smoke(Faults):
@@ -250,7 +250,7 @@ class Smoke(Faults):
         check(dev.url.startswith("https://*/") and dev.disk and dev.sslThumbprint == self.d.ready["thumbprint"], "the lease's URL")
         lease.HttpNfcLeaseProgress(50)
         disk = self.download(lease)
-        check(len(disk) % 512 == 0 and disk[-512:] == bytes(512), "the disk ends with the end-of-stream marker")
+        check(stream_end(disk) == len(disk), "the disk ends with the end-of-stream marker")
         entry = lease.HttpNfcLeaseGetManifest()[0]
         check((entry.key, entry.size, entry.sha1) == (dev.key, len(disk), hashlib.sha1(disk).hexdigest()), "manifest: sha1")
         check((entry.checksumType, entry.checksum) == ("sha256", hashlib.sha256(disk).hexdigest()), "manifest: sha256")

@@ -136,6 +136,14 @@ def floppy(files):
     return image.ljust(1474560, b"\0")
 
 
+def stream_end(disk):
+    """Where a stream-optimized VMDK ends: behind the marker that follows the last grain."""
+    at = struct.unpack_from("<Q", disk, 64)[0] * 512
+    while length := struct.unpack_from("<I", disk, at + 8)[0]:
+        at += -(-(12 + length) // 512) * 512
+    return at + 512
+
+
 HID = {c: (4 + i, False) for i, c in enumerate("abcdefghijklmnopqrstuvwxyz")}
 HID |= {c: (30 + i, False) for i, c in enumerate("1234567890")}
 HID |= {"\n": (40, False), "\t": (43, False), " ": (44, False), "-": (45, False), "=": (46, False),

@@ -148,7 +148,7 @@ impl VsphereMachine {
         let about = format!("forge: {} {}", self.mark.stage, self.mark.fingerprint);
         // one whose task the server has forgotten
         let read = client.read(&self.vm, &["snapshot"]).await?;
-        if let Some(there) = owned::snapshot_about(&read, &about) {
+        if let Some(there) = owned::current_snapshot(&read, &about) {
             return self.remote(there).await;
         }
         let made = client.create_snapshot(&self.vm, "forge", &about, false, false, &waiting);

@@ -41,13 +41,14 @@ pub(super) fn snapshot(machine: &Remote) -> Option<Ref> {
     id.map(|id| Ref::new("VirtualMachineSnapshot", id))
 }
 
-/// The newest snapshot of the machine with this description.
-pub(super) fn snapshot_about(read: &Properties, about: &str) -> Option<Ref> {
+/// The snapshot that the machine stands at, if it has this description.
+pub(super) fn current_snapshot(read: &Properties, about: &str) -> Option<Ref> {
     let tree = read.get("snapshot")?;
+    let current = tree.reference_of("currentSnapshot")?;
     let trees = ["rootSnapshotList", "childSnapshotList"];
-    let all = trees.into_iter().flat_map(|name| tree.find_all(name));
-    let mut ours = all.filter(|one| one.text_of("description") == Some(about));
-    ours.next_back()?.reference_of("snapshot")
+    let mut all = trees.into_iter().flat_map(|name| tree.find_all(name));
+    let found = all.find(|one| one.reference_of("snapshot").as_ref() == Some(&current))?;
+    (found.text_of("description") == Some(about)).then_some(current)
 }
 
 /// Whether the machine has a snapshot with this id.

@@ -65,14 +65,9 @@ impl VCenter {
 
     /// A project of one machine that starts, and whose guest never answers; with a cache of its own.
     pub(crate) fn quick(&self) -> Sandbox {
-        let text = QUICK
-            .replace("[SERVER]", &self.address())
-            .replace("[CA]", self.get("ca"));
-        let sandbox = Sandbox::new(&text)
+        quick(&self.address(), self.get("ca"))
             .env("LAB_USERNAME", self.get("username"))
-            .env("LAB_PASSWORD", self.get("password"));
-        other_medium(&sandbox, b'0');
-        sandbox
+            .env("LAB_PASSWORD", self.get("password"))
     }
 
     fn control(&self, method: &str, path: &str, body: &str) -> String {
@@ -224,6 +219,14 @@ iso = { url = "boot.iso", checksum = "none" }
 ssh = { user = "root", password = "forge", timeout = "1s" }
 "#;
 
+/// [`VCenter::quick`] without an account.
+pub(crate) fn quick(server: &str, ca: &str) -> Sandbox {
+    let text = QUICK.replace("[SERVER]", server).replace("[CA]", ca);
+    let sandbox = Sandbox::new(&text);
+    other_medium(&sandbox, b'0');
+    sandbox
+}
+
 /// Gives a quick project another ISO file.
 pub(crate) fn other_medium(sandbox: &Sandbox, content: u8) {
     std::fs::write(sandbox.path("boot.iso"), vec![content; 300_000]).unwrap();
@@ -267,6 +270,21 @@ impl Running {
         running
     }
 
+    /// Starts one and waits until the server holds it, or else until the guest boots.
+    pub(crate) fn in_phase(
+        server: &VCenter,
+        sandbox: &Sandbox,
+        args: &[&str],
+        phase: Option<Phase>,
+    ) -> Self {
+        if let Some(phase) = phase {
+            return Self::up_to(server, sandbox, args, phase);
+        }
+        let mut running = Self::start(sandbox, args);
+        running.wait_for("waiting for ssh");
+        running
+    }
+
     /// Waits until it says something.
     pub(crate) fn wait_for(&mut self, what: &str) {
         let mut line = String::new();
@@ -286,7 +304,8 @@ impl Running {
         let sent = Command::new("kill").args([signal, &pid]).status();
         assert!(sent.unwrap().success());
         while self.lines.read_line(&mut self.said).unwrap() > 0 {}
-        (self.child.wait().unwrap().code(), self.said)
+        let said = std::mem::take(&mut self.said);
+        (self.child.wait().unwrap().code(), said)
     }
 
     /// Waits for its end, which is as it should be; gives what it has said.
@@ -297,5 +316,13 @@ impl Running {
             assert!(text.contains(word), "no `{word}` in\n{text}");
         }
         text
+    }
+}
+
+impl Drop for Running {
+    /// A test that has failed leaves nothing that runs on.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
