@@ -156,6 +156,19 @@ impl VsphereMachine {
         self.remote(snapshot).await
     }
 
+    /// Whether another checkpoint leaves room for the snapshot that the finished machine gets.
+    async fn has_room(&self) -> Result<(), ProviderError> {
+        let read = self.lab.client.read(&self.vm, &["snapshot"]).await;
+        let depth = owned::depth(read.map_err(translate)?.get("snapshot"));
+        if depth + 2 <= owned::LONGEST_CHAIN {
+            return Ok(());
+        }
+        Err(ProviderError::Failed(format!(
+            "the machine stands at {depth} snapshots in a row, and vSphere takes {} at most",
+            owned::LONGEST_CHAIN
+        )))
+    }
+
     /// The machine at a snapshot.
     async fn remote(&self, snapshot: Ref) -> Result<Remote, VimError> {
         let uuid = match self.uuid.get() {
@@ -322,6 +335,7 @@ impl Machine for VsphereMachine {
 
     async fn checkpoint(&mut self) -> Result<Checkpoint, ProviderError> {
         let client = &self.lab.client;
+        self.has_room().await?;
         let about = format!("forge: {} between its steps", self.mark.stage);
         let waiting = Waiting::quiet(&self.cancel);
         let taken = client.create_snapshot(&self.vm, "forge step", &about, true, false, &waiting);

@@ -51,6 +51,28 @@ pub(super) fn current_snapshot(read: &Properties, about: &str) -> Option<Ref> {
     (found.text_of("description") == Some(about)).then_some(current)
 }
 
+/// How many snapshots in a row a machine can have; more are refused (VMware's "configuration maximums").
+pub(super) const LONGEST_CHAIN: usize = 32;
+
+/// How many snapshots lie below the point where a machine stands.
+pub(super) fn depth(snapshots: Option<&Element>) -> usize {
+    fn below(tree: &Element, current: &Ref) -> Option<usize> {
+        if tree.reference_of("snapshot").as_ref() == Some(current) {
+            return Some(1);
+        }
+        let mut children = tree.children_named("childSnapshotList");
+        children
+            .find_map(|child| below(child, current))
+            .map(|n| n + 1)
+    }
+    let found = snapshots.and_then(|known| {
+        let current = known.reference_of("currentSnapshot")?;
+        let mut roots = known.children_named("rootSnapshotList");
+        roots.find_map(|root| below(root, &current))
+    });
+    found.unwrap_or(0)
+}
+
 /// Whether the machine has a snapshot with this id.
 fn has_snapshot(read: &Properties, id: &str) -> bool {
     read.get("snapshot").is_some_and(|snapshot: &Element| {
@@ -237,5 +259,28 @@ impl Lab {
             Err(error) if error.is("ManagedObjectNotFound") => Ok(()),
             other => other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_are_counted_down_to_the_first() {
+        let tree = |inner: &str| {
+            let current = "<currentSnapshot type=\"S\">c</currentSnapshot>";
+            Element::parse(&format!("<v>{current}{inner}</v>")).unwrap()
+        };
+        let one = |name: &str, id: &str, inner: &str| {
+            format!("<{name}><snapshot type=\"S\">{id}</snapshot>{inner}</{name}>")
+        };
+        let other = one("childSnapshotList", "x", "");
+        let current = one("childSnapshotList", "c", &one("childSnapshotList", "d", ""));
+        let second = one("childSnapshotList", "b", &(other + &current));
+        let chain = tree(&one("rootSnapshotList", "a", &second));
+        assert_eq!(depth(Some(&chain)), 3);
+        assert_eq!(depth(Some(&tree(""))), 0);
+        assert_eq!(depth(None), 0);
     }
 }
