@@ -86,6 +86,11 @@ pub(in crate::config) static VSPHERE: Keys = Keys {
                 "The network (CIDR) in which a guest's address is looked for: `10.20.0.0/16`; none: any.",
             ),
             key(
+                "guest_nic",
+                Text,
+                "The adapter whose addresses count: its number from 1, or its MAC address; none: any.",
+            ),
+            key(
                 "address_settle",
                 Shape::Duration,
                 "How long an address must stay the same before it counts.",

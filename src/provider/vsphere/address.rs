@@ -31,9 +31,11 @@ pub(super) struct Life {
 }
 
 /// How an address is chosen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Choice {
     pub(super) network: Option<Network>,
+    /// The adapter: its number from 1, or its address.
+    pub(super) nic: Option<String>,
     pub(super) port: u16,
 }
 
@@ -48,7 +50,7 @@ pub(super) async fn follow(
     let cancel = Cancel::new();
     loop {
         let see = |read: &Properties| {
-            let now = look(read, choice);
+            let now = look(read, &choice);
             life.send_if_modified(|known| {
                 let changed = *known != now;
                 *known = now;
@@ -79,7 +81,7 @@ pub(super) async fn follow(
     }
 }
 
-fn look(read: &Properties, choice: Choice) -> Life {
+fn look(read: &Properties, choice: &Choice) -> Life {
     let question = read.get("runtime.question").and_then(|q| q.text_of("text"));
     Life {
         on: read.text("runtime.powerState") == Some("poweredOn"),
@@ -90,11 +92,12 @@ fn look(read: &Properties, choice: Choice) -> Life {
 }
 
 /// The first address that fits, adapter by adapter.
-fn address(net: Option<&Element>, choice: Choice) -> Address {
+fn address(net: Option<&Element>, choice: &Choice) -> Address {
     let mut seen = Vec::new();
     let mut chosen = None;
     for nic in net.map(|net| net.children.as_slice()).unwrap_or_default() {
         let mac = nic.text_of("macAddress").unwrap_or("an adapter");
+        let wanted = choice.takes(nic);
         let configured = nic.child("ipConfig").into_iter();
         let configured = configured.flat_map(|config| config.children_named("ipAddress"));
         let texts = configured.filter_map(|entry| entry.text_of("ipAddress"));
@@ -106,7 +109,8 @@ fn address(net: Option<&Element>, choice: Choice) -> Address {
         // a guest is reached by IPv4 unless only the other fits
         found.sort_by_key(IpAddr::is_ipv6);
         for ip in found {
-            let fits = !is_link_local(ip) && choice.network.is_none_or(|n| n.contains(ip));
+            let fits =
+                wanted && !is_link_local(ip) && choice.network.is_none_or(|n| n.contains(ip));
             let remark = if fits { "" } else { " (not looked for)" };
             let text = format!("{mac} has {ip}{remark}");
             if !seen.contains(&text) {
@@ -123,6 +127,27 @@ fn address(net: Option<&Element>, choice: Choice) -> Address {
             true => "no address is reported yet (VMware Tools report it)".to_owned(),
             false => seen.join(", "),
         },
+    }
+}
+
+/// The key of a machine's first network adapter; the others follow.
+const FIRST_ADAPTER: i64 = 4000;
+
+impl Choice {
+    /// Whether addresses of an adapter count. What a guest makes for itself (a bridge, a tunnel) is no adapter of the
+    /// machine, which `GuestNicInfo.deviceConfigId` tells: nobody reaches it from outside.
+    fn takes(&self, nic: &Element) -> bool {
+        let id = nic.text_of("deviceConfigId");
+        let key: Option<i64> = id.and_then(|id| id.parse().ok());
+        match &self.nic {
+            None => key.is_none_or(|key| key >= 0),
+            Some(wanted) => match wanted.parse::<i64>() {
+                Ok(number) => key == Some(FIRST_ADAPTER + number - 1),
+                Err(_) => nic
+                    .text_of("macAddress")
+                    .is_some_and(|mac| mac.eq_ignore_ascii_case(wanted)),
+            },
+        }
     }
 }
 
@@ -195,9 +220,10 @@ mod tests {
     fn choose(nics: &[(&str, &[&str])], network: Option<&str>) -> (Option<String>, String) {
         let choice = Choice {
             network: network.map(|n| Network::parse(n).unwrap()),
+            nic: None,
             port: 22,
         };
-        let address = address(Some(&net(nics)), choice);
+        let address = address(Some(&net(nics)), &choice);
         (address.ssh.map(|a| a.to_string()), address.seen)
     }
 
@@ -225,6 +251,35 @@ mod tests {
         let (none, seen) = choose(nics, Some("172.16.0.0/12"));
         assert_eq!(none, None);
         assert!(seen.contains("10.20.0.7 (not looked for)"));
+    }
+
+    #[test]
+    fn an_adapter_can_be_chosen_and_what_the_guest_makes_itself_is_none() {
+        let nic = |mac: &str, id: i32, ip: &str| {
+            format!(
+                "<GuestNicInfo><ipAddress>{ip}</ipAddress><macAddress>{mac}</macAddress><deviceConfigId>{id}</deviceConfigId></GuestNicInfo>"
+            )
+        };
+        let nics = nic("02:42:00:00:00:01", -1, "172.17.0.1")
+            + &nic("00:50:56:00:00:01", 4000, "10.0.0.1")
+            + &nic("00:50:56:00:00:02", 4001, "10.0.0.2");
+        let net = Element::parse(&format!("<val>{nics}</val>")).unwrap();
+        let chosen = |nic: Option<&str>| {
+            let choice = Choice {
+                nic: nic.map(str::to_owned),
+                port: 22,
+                ..Choice::default()
+            };
+            let chosen = address(Some(&net), &choice).ssh;
+            chosen.map(|address| address.ip().to_string())
+        };
+        assert_eq!(chosen(None).as_deref(), Some("10.0.0.1"));
+        assert_eq!(chosen(Some("2")).as_deref(), Some("10.0.0.2"));
+        assert_eq!(
+            chosen(Some("00:50:56:00:00:02")).as_deref(),
+            Some("10.0.0.2")
+        );
+        assert_eq!(chosen(Some("3")), None);
     }
 
     #[test]

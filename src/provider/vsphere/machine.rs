@@ -57,6 +57,7 @@ impl VsphereMachine {
         });
         let choice = Choice {
             network: shared.settings.guest_network,
+            nic: shared.settings.guest_nic.clone(),
             port: spec.ssh_port,
         };
         tokio::spawn(address::follow(

@@ -39,6 +39,8 @@ pub struct Settings {
     pub http_address: Option<String>,
     /// Where a guest's address is looked for.
     pub guest_network: Option<Network>,
+    /// The adapter whose addresses count: its number from 1, or its address in lower case.
+    pub guest_nic: Option<String>,
     /// How long an address must stay the same.
     pub address_settle: Option<Duration>,
     /// The folder of the datastore for install media.
@@ -79,6 +81,7 @@ impl Settings {
             resource_pool: get("resource_pool").filter(|name| name != "Resources"),
             http_address: get("http_address"),
             guest_network,
+            guest_nic: get("guest_nic").map(|nic| nic.to_ascii_lowercase().replace('-', ":")),
             address_settle: settle,
             iso_folder: get("iso_folder"),
             unset: Vec::new(),
