@@ -116,7 +116,9 @@ fn of_provider(global: &Global, name: &str) -> Result<Vec<Finding>, CliError> {
 /// What is wrong, and what to do.
 fn explained(fault: ProviderError) -> (String, String) {
     match fault {
-        ProviderError::Environment { message, help } => (message, help),
+        ProviderError::Environment { message, help } | ProviderError::Broken { message, help } => {
+            (message, help)
+        }
         other => (other.to_string(), "see docs/troubleshooting.md".into()),
     }
 }

@@ -52,7 +52,9 @@ impl From<Exit> for ExitCode {
 /// What stands in the way of machines, as one error; none: nothing does.
 pub(super) fn unmet(errors: Vec<(Name, ProviderError)>) -> Option<CliError> {
     let told = |error: ProviderError| match error {
-        ProviderError::Environment { message, help } => (message, Some(help)),
+        ProviderError::Environment { message, help } | ProviderError::Broken { message, help } => {
+            (message, Some(help))
+        }
         other => (other.to_string(), None),
     };
     let (provider, _) = errors.first()?;

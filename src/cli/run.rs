@@ -10,6 +10,7 @@ use super::session::{Session, run_facts};
 use super::{CliError, Exit, signals};
 use crate::engine::{self, Event, History, Limits, Redact, RunRequest, RunSummary, Sink};
 use crate::model::{Name, Redactor, Stage, StageKey};
+use crate::provider::vsphere::WhileAway;
 use crate::report::{self, OutputKind, Paint, TerminalOptions, Verbosity};
 use crate::stages::{Executors, Host, OnError, server_of};
 use crate::sys::{Cancel, FileLock, Holder, LockError};
@@ -66,15 +67,20 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
         let sink = sink(global, args.quiet);
         let facts = run_facts();
         let _lock = project_lock(&session, &args.targets, sink.as_ref()).await?;
-        let host = session.host(facts, args.on_error.into())?;
         let cancel = Cancel::new();
         let teller = Arc::clone(&sink);
-        signals::watch(&cancel, move |message| {
+        let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |message| {
             teller.event(Event::Warning {
                 stage: None,
-                message: message.to_owned(),
+                message,
             });
         });
+        let around = WhileAway {
+            cancel: cancel.clone(),
+            tell: Arc::clone(&tell),
+        };
+        let host = session.host_while(facts, args.on_error.into(), &around)?;
+        signals::watch(&cancel, move |message| tell(message.to_owned()));
         recover(&host, sink.as_ref()).await?;
         lost(&session, &stages, &host, sink.as_ref()).await;
         if let Err(error) = preflight(&session, &stages, &host, &forced).await {

@@ -11,7 +11,7 @@ use crate::model::{Late, Name, Project, ProviderKind, Stage, StageKey, Text, Unr
 use crate::plan::{Facts, Graph};
 use crate::provider::Provider;
 use crate::provider::qemu::{Qemu, Settings};
-use crate::provider::vsphere::{self, Vsphere};
+use crate::provider::vsphere::{self, Vsphere, WhileAway};
 use crate::stages::{Host, Kept, OnError, RunFacts};
 use crate::store::{Db, Store};
 use crate::sys::Journal;
@@ -120,8 +120,22 @@ impl Session {
         Ok((store, Arc::new(db)))
     }
 
-    /// All that surrounds the stages.
+    /// All that surrounds the stages of a command that runs none of them to its end.
     pub(super) fn host(&self, run: RunFacts, on_error: OnError) -> Result<Arc<Host>, CliError> {
+        let around = WhileAway {
+            tell: Arc::new(|text| super::common::warn(&text)),
+            ..WhileAway::default()
+        };
+        self.host_while(run, on_error, &around)
+    }
+
+    /// All that surrounds the stages; `around` says what is done while a server is away.
+    pub(super) fn host_while(
+        &self,
+        run: RunFacts,
+        on_error: OnError,
+        around: &WhileAway,
+    ) -> Result<Arc<Host>, CliError> {
         let (store, db) = self.open()?;
         crate::stages::ensure_key(&self.project, &self.root).map_err(|e| {
             CliError::environment(format!(
@@ -139,7 +153,7 @@ impl Session {
             store,
             db,
             journal: Arc::new(journal),
-            providers: self.providers(&run.id)?,
+            providers: self.providers(&run.id, around)?,
             secrets: Arc::new(self.loaded.secrets.clone()),
             run,
             on_error,
@@ -151,6 +165,7 @@ impl Session {
     pub(super) fn providers(
         &self,
         run: &str,
+        around: &WhileAway,
     ) -> Result<BTreeMap<Name, Arc<dyn Provider>>, CliError> {
         let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
         for (name, config) in &self.project.providers {
@@ -168,9 +183,10 @@ impl Session {
                     let settings = settings
                         .map(|(k, v)| (k.clone(), self.revealed(v)))
                         .collect();
-                    let settings =
+                    let mut settings =
                         vsphere::Settings::parse(&settings, &self.root).map_err(wrong)?;
-                    Arc::new(Vsphere::new(name.as_str(), settings, run))
+                    settings.unset = config.unset.values().cloned().collect();
+                    Arc::new(Vsphere::new(name.as_str(), settings, run, around.clone()))
                 }
             };
             providers.insert(name.clone(), provider);

@@ -54,6 +54,8 @@ pub struct ProviderConfig {
     pub kind: ProviderKind,
     /// Its other settings as written, rendered; the provider knows their meaning.
     pub settings: BTreeMap<String, Text>,
+    /// Settings that the environment lacks a variable for, and the words for that; they matter only when it is used.
+    pub unset: BTreeMap<String, String>,
 }
 
 /// Which kind of provider.

@@ -38,6 +38,14 @@ pub enum ProviderError {
         /// What to do.
         help: String,
     },
+    /// A server went away in the middle, or a transfer broke off: the same may well succeed a moment later. Exit code 3.
+    #[error("{message}")]
+    Broken {
+        /// What broke.
+        message: String,
+        /// What to do if it does not get better.
+        help: String,
+    },
     /// The hypervisor refused or failed.
     #[error("{0}")]
     Failed(String),
@@ -234,6 +242,8 @@ pub struct Work<'a> {
     pub dir: &'a Path,
     /// Bytes done, of how many if that is known.
     pub progress: &'a (dyn Fn(u64, Option<u64>) + Send + Sync),
+    /// Is told what did not go as it should, and goes on nevertheless.
+    pub note: &'a (dyn Fn(&str) + Send + Sync),
     /// Asked to stop.
     pub cancel: &'a Cancel,
 }

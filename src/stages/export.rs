@@ -126,10 +126,11 @@ async fn from_server(
 ) -> Result<Artifact, ExecError> {
     context.output.step("exporting from the server");
     let staging = host.store.staging()?;
-    let output = context.output.clone();
+    let (output, voice) = (context.output.clone(), context.output.clone());
     let work = Work {
         dir: staging.path(),
         progress: &move |done, total| output.progress(done, total),
+        note: &move |text| voice.warn(text),
         cancel: &context.cancel,
     };
     let exported = provider.export(there, work).await?;

@@ -51,7 +51,8 @@ impl From<ProviderError> for ExecError {
     fn from(error: ProviderError) -> Self {
         match error {
             ProviderError::Cancelled => Self::Cancelled,
-            ProviderError::Environment { message, help } => StageFailure {
+            ProviderError::Environment { message, help }
+            | ProviderError::Broken { message, help } => StageFailure {
                 message,
                 help: vec![help],
                 environment: true,

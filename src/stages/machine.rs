@@ -302,7 +302,11 @@ impl Session {
         }
         let taken = match self.machine()?.checkpoint().await {
             Ok(taken) => taken,
-            Err(error @ (ProviderError::Failed(_) | ProviderError::Io { .. })) => {
+            Err(
+                error @ (ProviderError::Failed(_)
+                | ProviderError::Broken { .. }
+                | ProviderError::Io { .. }),
+            ) => {
                 return Ok((below.clone(), Err(error.to_string())));
             }
             Err(error) => return Err(error.into()),

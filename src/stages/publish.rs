@@ -37,10 +37,11 @@ pub(super) async fn execute(
     context
         .output
         .step(format!("uploading `{item}` into the library `{library}`"));
-    let output = context.output.clone();
+    let (output, voice) = (context.output.clone(), context.output.clone());
     let work = Work {
         dir: &host.root,
         progress: &move |done, total| output.progress(done, total),
+        note: &move |text| voice.warn(text),
         cancel: &context.cancel,
     };
     let published = provider.publish_appliance(&appliance, work).await?;

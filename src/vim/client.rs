@@ -11,8 +11,7 @@ use super::http::Http;
 use super::rest::RestSession;
 use super::session::{keep_alive, service_instance};
 use super::wire::Wire;
-use super::{Element, Endpoint, Ref, VimError, Xml};
-use crate::sys::Cancel;
+use super::{Element, Endpoint, Ref, VimError, WhileAway, Xml};
 
 /// A session with a server. Copies are cheap and share it; with the last one it ends on this side, and on the server's
 /// with [`Client::logout`].
@@ -47,15 +46,20 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Logs in.
-    pub async fn connect(endpoint: &Endpoint, cancel: &Cancel) -> Result<Self, VimError> {
+    pub async fn connect(endpoint: &Endpoint, around: &WhileAway) -> Result<Self, VimError> {
         let base = endpoint.base()?;
-        let client = cancel.run(Self::open(endpoint, base)).await;
+        let client = Self::open(endpoint, base, around.clone());
+        let client = around.cancel.run(client).await;
         client.unwrap_or(Err(VimError::Cancelled))
     }
 
     /// Logs in to the server at an address.
-    pub(super) async fn open(endpoint: &Endpoint, base: Url) -> Result<Self, VimError> {
-        let wire = Wire::open(Http::new(endpoint)?, base).await?;
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        base: Url,
+        around: WhileAway,
+    ) -> Result<Self, VimError> {
+        let wire = Wire::open(Http::new(endpoint)?, base, around).await?;
         let mut this = Xml::new();
         this.reference("_this", &service_instance());
         let (response, _) = wire

@@ -49,6 +49,8 @@ pub struct Content {
     pub authorization_manager: Option<Ref>,
     /// Knows what has happened.
     pub event_manager: Option<Ref>,
+    /// Knows what is under way.
+    pub task_manager: Option<Ref>,
     /// Chooses datastores of a cluster of them.
     pub storage_resource_manager: Option<Ref>,
     /// Keeps specifications of what guests become.
@@ -97,6 +99,7 @@ impl Content {
             ovf_manager: some("ovfManager"),
             authorization_manager: some("authorizationManager"),
             event_manager: some("eventManager"),
+            task_manager: some("taskManager"),
             storage_resource_manager: some("storageResourceManager"),
             customization_spec_manager: some("customizationSpecManager"),
             license_manager: some("licenseManager"),

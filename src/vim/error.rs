@@ -46,6 +46,14 @@ pub enum VimError {
     /// It took too long.
     #[error("{0}")]
     Timeout(String),
+    /// The server has restarted meanwhile and has lost track.
+    #[error("{server} does not know any more what became of {what}: it has restarted")]
+    Lost {
+        /// The server.
+        server: String,
+        /// What was under way.
+        what: String,
+    },
     /// Someone asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -81,7 +89,7 @@ impl VimError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Timeout(_) => true,
+            Self::Unreachable { .. } | Self::Lost { .. } | Self::Timeout(_) => true,
             Self::Http { status, .. } => matches!(status, 408 | 429 | 502 | 503 | 504),
             Self::Fault(fault) => matches!(
                 fault.kind.as_str(),
@@ -129,6 +137,7 @@ impl VimError {
             } if what.contains("/folder/") => {
                 Some("the datastore may be full, or the file in use: look at the events of the host".into())
             }
+            Self::Lost { .. } => Some("look at the server's recent tasks, and run again".into()),
             Self::Http { status: 502..=504, .. } => {
                 Some("the server, or a proxy before it, is starting or overloaded: try again in a few minutes".into())
             }

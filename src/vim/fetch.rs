@@ -39,22 +39,33 @@ pub(super) struct Sending<'a> {
 }
 
 impl Client {
-    /// Sends a request to the server itself; gives a good answer. A session that has ended is renewed once.
+    /// Sends a request to the server itself, again while it cannot be reached; gives a good answer. A session that has ended
+    /// is renewed once.
     pub(super) async fn fetch(
         &self,
         method: Method,
         url: Url,
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Response, VimError> {
-        let generation = self.generation();
         let http = &self.inner.wire.http;
         let ask = || self.ask(http, fill(self.dress(http, method.clone(), &url)), &url);
-        match ask().await {
-            Err(VimError::Http { status: 401, .. }) => {
-                self.inner.renew(generation).await?;
-                ask().await
+        let mut tries = self.inner.wire.tries();
+        let mut renewed = false;
+        loop {
+            let generation = self.generation();
+            match ask().await {
+                Err(VimError::Http { status: 401, .. }) if !renewed => {
+                    renewed = true;
+                    self.inner.renew(generation).await?;
+                }
+                Err(error @ VimError::Unreachable { .. }) => tries.pause(error).await?,
+                answer => {
+                    if answer.is_ok() {
+                        self.inner.wire.absence.over();
+                    }
+                    return answer;
+                }
             }
-            answer => answer,
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder};
-use tokio::time::sleep;
 use url::Url;
 
 use super::fetch::{Sending, receive};
@@ -20,8 +19,6 @@ use crate::sys::Cancel;
 const BYTES: &str = "application/octet-stream";
 /// How long a small file may take.
 const SMALL: Duration = Duration::from_secs(120);
-/// The pauses before a broken upload is begun anew.
-const PAUSES: &[Duration] = &[Duration::from_secs(2), Duration::from_secs(5)];
 
 /// A file or folder of a datastore, written `[datastore] path`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,7 +134,7 @@ impl Client {
     }
 
     /// Uploads a file; `datacenter_path` is the datacenter's place in the inventory. `progress` is told the bytes done and
-    /// all of them; it begins anew when the connection breaks.
+    /// all of them.
     pub async fn upload(
         &self,
         datacenter_path: &str,
@@ -155,17 +152,8 @@ impl Client {
             progress,
             cancel,
         };
-        let mut pauses = PAUSES.iter();
-        loop {
-            self.ensure_session().await?;
-            match self.send(&self.inner.wire.http, &sending).await {
-                Err(error) if error.is_transient() => match pauses.next() {
-                    Some(pause) => cancel.run(sleep(*pause)).await.ok_or(VimError::Cancelled)?,
-                    None => return Err(error),
-                },
-                sent => return sent,
-            }
-        }
+        self.ensure_session().await?;
+        self.send(&self.inner.wire.http, &sending).await
     }
 
     /// Uploads a small file from memory.

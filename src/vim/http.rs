@@ -145,6 +145,9 @@ fn why(error: &reqwest::Error) -> String {
         "connection closed before message completed"
         | "end of file before message length reached"
         | "" => "the connection was closed before the end".into(),
+        _ if text.starts_with("unexpected EOF") => {
+            "the connection was closed before the end".into()
+        }
         _ => text,
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A [`Client`] is a session that logs in again by itself; copies of it are cheap. Requests are written with [`Xml`] in
 //! the order of the API's schema, answers are read as [`Element`]s. [`Client::task`] starts a task and waits for it,
-//! [`Client::watch`] waits for properties; both go on through broken connections and ended sessions. What is named here
-//! after a method of the API does what that does. Content libraries and tags are reached by vCenter's REST API, with a
-//! session of its own that the client begins and ends by itself.
+//! [`Client::watch`] waits for properties; both go on through broken connections and ended sessions. A server that was
+//! there before is waited for while it restarts ([`WhileAway`]). What is named here after a method of the API does what
+//! that does. Content libraries and tags are reached by vCenter's REST API, with a session of its own that the client
+//! begins and ends by itself.
 //!
 //! A password is shown to nobody but the server: no message, log or `Debug` of this module holds one.
 
+mod away;
 mod client;
 mod console;
 mod content;
@@ -39,6 +41,7 @@ mod watch;
 mod wire;
 mod xml;
 
+pub use away::WhileAway;
 pub use client::Client;
 pub use console::{KeyEvent, Modifiers, Question};
 pub use content::{About, ApiType, Content};

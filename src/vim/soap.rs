@@ -69,6 +69,20 @@ pub(super) fn repeatable(method: &str) -> bool {
     NAMES.contains(&method) || STARTS.iter().any(|start| method.starts_with(start))
 }
 
+/// Whether a task can be started again that may have come to its end: the second one changes nothing more, or finds
+/// everything as it is wanted, which callers forgive.
+pub(super) fn harmless(method: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "DeleteDatastoreFile_Task",
+        "Destroy_Task",
+        "PowerOffVM_Task",
+        "Rename_Task",
+        "RevertToSnapshot_Task",
+        "SearchDatastore_Task",
+    ];
+    NAMES.contains(&method)
+}
+
 /// Whether an error of a proxy says that the server behind it has not seen the request.
 pub(super) fn never_arrived(status: u16, body: &str) -> bool {
     const WORDS: &[&str] = &[

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::{Client, Element, Fault, Properties, Ref, VimError, Xml};
+use super::{Client, Element, Fault, Properties, Ref, VimError, Xml, soap};
 use crate::sys::Cancel;
 
 /// How long a cancelled task may take to end.
@@ -13,6 +13,8 @@ const STOPPING: Duration = Duration::from_secs(30);
 const FOREVER: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long it may take to ask what has happened.
 const EVENTS: Duration = Duration::from_secs(5);
+/// How often a lost task is started again.
+const TRIES: usize = 3;
 /// How many of the events before a failure are told.
 const TOLD: usize = 3;
 
@@ -39,16 +41,23 @@ impl<'a> Waiting<'a> {
 impl Client {
     /// Calls a method that starts a task, such as `ReconfigVM_Task`, and waits for its end. Gives the task's result, an
     /// empty element if it has none. When cancelled, the task is cancelled and its end awaited for a while; a result that
-    /// comes nevertheless is given, so that what it made can be removed.
+    /// comes nevertheless is given, so that what it made can be removed. A task that the server has lost by a restart is
+    /// started again where that does no harm, else it is [`VimError::Lost`].
     pub async fn task(
         &self,
         this: &Ref,
         method: &str,
-        body: impl FnOnce(&mut Xml),
+        body: impl Fn(&mut Xml),
         waiting: &Waiting<'_>,
     ) -> Result<Element, VimError> {
-        let task = self.start(this, method, body, waiting).await?;
-        self.finish(&task, waiting).await
+        let mut tries = 0..TRIES;
+        loop {
+            let task = self.start(this, method, &body, waiting).await?;
+            match self.finish(&task, waiting).await {
+                Err(VimError::Lost { .. }) if soap::harmless(method) && tries.next().is_some() => {}
+                ended => return ended,
+            }
+        }
     }
 
     /// A task whose result is a new object.
@@ -56,7 +65,7 @@ impl Client {
         &self,
         this: &Ref,
         method: &str,
-        body: impl FnOnce(&mut Xml),
+        body: impl Fn(&mut Xml),
         waiting: &Waiting<'_>,
     ) -> Result<Ref, VimError> {
         let result = self.task(this, method, body, waiting).await?;
@@ -121,6 +130,11 @@ impl Client {
             Ok(End::Success(result)) => Ok(result),
             Ok(End::Error(info)) => Err(self.why(&info).await),
             Err(VimError::Cancelled) => self.stop(task).await,
+            // tasks are kept for hours, unless the server forgets all of them
+            Err(error) if error.is("ManagedObjectNotFound") => Err(VimError::Lost {
+                server: self.server().to_owned(),
+                what: format!("`{}`", task.id),
+            }),
             Err(error) => Err(error),
         }
     }
@@ -139,6 +153,41 @@ impl Client {
             Ok(Ok(End::Success(result))) => Ok(result),
             _ => Err(VimError::Cancelled),
         }
+    }
+
+    /// Waits for the end of all tasks that make machines, whoever has begun them, but not longer than `limit`. Whether there
+    /// were any.
+    pub async fn let_machines_be_made(&self, limit: Duration) -> Result<bool, VimError> {
+        const MAKING: &[&str] = &[
+            "Folder.createVm",
+            "VirtualMachine.clone",
+            "ResourcePool.ImportVAppLRO",
+        ];
+        let Some(manager) = &self.content().task_manager else {
+            return Ok(false);
+        };
+        let recent = self.read(manager, &["recentTask"]).await?;
+        let recent = recent.references("recentTask");
+        let told = self.read_many(&recent, &["info"]).await?;
+        let making = told.into_iter().filter(|(_, read)| {
+            let info = read.get("info");
+            let kind = info.and_then(|info| info.text_of("descriptionId"));
+            kind.is_some_and(|kind| MAKING.contains(&kind))
+                && info.is_some_and(|i| ended(i).is_none())
+        });
+        let making: Vec<Ref> = making.map(|(task, _)| task).collect();
+        let all = async {
+            for task in &making {
+                let see = |seen: &Properties| seen.get("info").and_then(ended);
+                let deadline = Instant::now() + limit;
+                // how it ended is for others to know
+                let _ = self
+                    .watch(task, &["info"], deadline, &Cancel::new(), see)
+                    .await;
+            }
+        };
+        let _ = timeout(limit, all).await;
+        Ok(!making.is_empty())
     }
 
     /// Why a task failed: its fault, and what has happened to its object meanwhile.

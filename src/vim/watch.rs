@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::away::AWAY;
 use super::property::{missing, wanted};
 use super::{Client, Element, Fault, Properties, Ref, VimError};
 use crate::sys::Cancel;
 
 /// The longest time one call waits: proxies and firewalls cut connections on which nothing moves.
 const SLICE: Duration = Duration::from_secs(60);
-/// How long a server may be away before a wait is given up: as long as a vCenter needs to start.
-const AWAY: Duration = Duration::from_secs(15 * 60);
 /// The pause before a broken wait is begun anew.
 const PAUSE: Duration = Duration::from_secs(2);
 /// What a wait may take longer than its deadline.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, COOKIE, HeaderMap};
 use url::Url;
 
+use super::away::{Absence, Tries, WhileAway};
 use super::endpoint::host_and_port;
 use super::http::Http;
 use super::session::Session;
@@ -12,12 +13,6 @@ use super::{Element, VimError, soap};
 
 /// How long an answer may take. Calls that wait for something wait for a minute at most.
 const PATIENCE: Duration = Duration::from_secs(180);
-/// The pauses before a request is sent again.
-const PAUSES: &[Duration] = &[
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-];
 
 /// The way to a server.
 pub(super) struct Wire {
@@ -26,6 +21,7 @@ pub(super) struct Wire {
     pub(super) base: Url,
     pub(super) server: String,
     pub(super) session: Session,
+    pub(super) absence: Absence,
     sdk: Url,
     /// The `SOAPAction`, which names the version of the API.
     action: String,
@@ -39,13 +35,14 @@ struct Trouble {
 
 impl Wire {
     /// Finds out which version of the API to speak; the server may be anyone's.
-    pub(super) async fn open(http: Http, base: Url) -> Result<Self, VimError> {
+    pub(super) async fn open(http: Http, base: Url, around: WhileAway) -> Result<Self, VimError> {
         let bad = |e: url::ParseError| VimError::Protocol(e.to_string());
         let version =
             announced(&http, base.join("sdk/vimServiceVersions.xml").map_err(bad)?).await?;
         Ok(Self {
             http,
             sdk: base.join("sdk").map_err(bad)?,
+            absence: Absence::new(&host_and_port(&base), around),
             server: host_and_port(&base),
             base,
             action: format!("urn:vim25/{version}"),
@@ -65,24 +62,40 @@ impl Wire {
         method: &str,
         inside: &str,
     ) -> Result<(Element, HeaderMap), VimError> {
-        let mut pauses = PAUSES.iter();
+        let mut tries = self.tries();
         loop {
-            let trouble = match self.once(method, inside).await {
+            let answer = self.once(method, inside).await;
+            if matches!(
+                answer,
+                Ok(_)
+                    | Err(Trouble {
+                        error: VimError::Fault(_),
+                        ..
+                    })
+            ) {
+                self.absence.over();
+            }
+            let Trouble { error, arrived } = match answer {
                 Ok(answer) => return Ok(answer),
                 Err(trouble) => trouble,
             };
-            let again = match trouble.error {
+            let again = match error {
                 VimError::Unreachable { .. }
                 | VimError::Http {
                     status: 502..=504, ..
-                } => !trouble.arrived || soap::repeatable(method),
+                } => !arrived || soap::repeatable(method),
                 _ => false,
             };
-            match pauses.next() {
-                Some(pause) if again => tokio::time::sleep(*pause).await,
-                _ => return Err(trouble.error),
+            if !again {
+                return Err(error);
             }
+            tries.pause(error).await?;
         }
+    }
+
+    /// The tries of one request.
+    pub(super) fn tries(&self) -> Tries<'_> {
+        self.absence.tries(self.session.state().generation > 0)
     }
 
     async fn once(&self, method: &str, inside: &str) -> Result<(Element, HeaderMap), Trouble> {

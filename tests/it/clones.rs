@@ -243,7 +243,7 @@ fn vm_what_does_not_fit_a_source_is_told_before_anything_runs() {
 
 #[test]
 fn vm_hosts_that_disks_come_from_are_reached_before_anything_runs() {
-    let server = VCenter::with(&["-host", "esxi-1.invalid"]);
+    let server = VCenter::start_with(&["-host", "esxi-1.invalid"]);
     let sandbox = server.project();
     let _ = sandbox
         .forge(&["plan", "--provider", "lab", "--refresh"])
@@ -259,7 +259,7 @@ fn vm_hosts_that_disks_come_from_are_reached_before_anything_runs() {
 
 #[test]
 fn vm_a_host_without_vcenter_copies_disks_instead_of_cloning() {
-    let server = VCenter::with(&["-esx"]);
+    let server = VCenter::start_with(&["-esx"]);
     let sandbox = server.project();
     let said = sandbox.forge(&["run", "ova", "--provider", "lab"]).exits(0);
     assert!(said.stdout.contains("25 passed"), "{}", said.all());

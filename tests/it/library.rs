@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use super::support::vcenter::Running;
 use super::support::vcenter::VCenter;
 use super::support::{Output, Sandbox};
-use super::vcenter::{no_secrets, signal, until};
+use super::vcenter::no_secrets;
 
 const LIBRARY: &str = "images";
 
@@ -190,9 +191,10 @@ fn vm_a_publication_that_fails_leaves_the_library_as_it_was() {
     // interrupted while a file is on its way
     let args = ["run", "publish", "--output", "plain"];
     server.fault("hold-upload", 1, ".vmdk", &Value::Null);
-    let mut child = until(&sandbox, &args, "uploading `k3s-mini`");
+    let mut running = Running::start(&sandbox, &args);
+    running.wait_for("uploading `k3s-mini`");
     assert_eq!(server.held(), "k3s-mini-1.2.3-disk1.vmdk");
-    assert_eq!(signal(&mut child, "-INT"), Some(130));
+    assert_eq!(running.end("-INT").0, Some(130));
     assert_eq!(item(&server, "k3s-mini"), None);
 
     let _ = publish(&sandbox).exits(0).prints("version 2");

@@ -18,4 +18,6 @@ mod read;
 mod storage;
 mod support;
 mod vcenter;
+mod vcenter_faults;
+mod vcenter_interrupted;
 mod vm;

@@ -1,12 +1,10 @@
 //! forge on vSphere: real builds on the tests' own vCenter, and what goes wrong there.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::Child;
-
 use serde_json::json;
 
 use super::support::vcenter::VCenter;
 use super::support::{Output, Sandbox};
+use super::vcenter_interrupted as interrupted;
 
 const BASE: &str = "k3s-iso-base-mini";
 const DONE: &str = "k3s-provision-mini";
@@ -16,51 +14,6 @@ fn forge(sandbox: &Sandbox, args: &[&str]) -> Output {
     let mut all = args.to_vec();
     all.extend(["--provider", "lab"]);
     sandbox.forge(&all)
-}
-
-/// Starts forge and waits until it says `what`.
-pub(super) fn until(sandbox: &Sandbox, args: &[&str], what: &str) -> Child {
-    let mut child = sandbox.start(args);
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut seen = Vec::new();
-    for line in lines.map_while(Result::ok) {
-        let found = line.contains(what);
-        seen.push(line);
-        if found {
-            return child;
-        }
-    }
-    let _ = child.wait();
-    panic!("forge never said `{what}`:\n{}", seen.join("\n"));
-}
-
-pub(super) fn signal(child: &mut Child, signal: &str) -> Option<i32> {
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args([signal, &pid])
-        .status();
-    assert!(sent.unwrap().success());
-    child.wait().unwrap().code()
-}
-
-/// Killed and interrupted while the guest boots.
-fn stopped(server: &VCenter, sandbox: &Sandbox) {
-    // killed: what it leaves is removed by the next run
-    let args = ["run", "provision", "--provider", "lab", "--output", "plain"];
-    let mut child = until(sandbox, &args, "waiting for ssh");
-    signal(&mut child, "-KILL");
-    let left = server.machines();
-    assert!(left.iter().any(|name| name.contains(".forge-")), "{left:?}");
-    let mut child = until(sandbox, &args, "cleaned up after a forge that was killed");
-    assert_eq!(signal(&mut child, "-INT"), Some(130));
-    assert_eq!(server.machines(), [BASE]);
-    server.is_tidy(sandbox);
-
-    // interrupted in the guest
-    let mut child = until(sandbox, &args, "waiting for ssh");
-    assert_eq!(signal(&mut child, "-INT"), Some(130));
-    assert_eq!(server.machines(), [BASE]);
-    server.is_tidy(sandbox);
 }
 
 /// The password is nowhere.
@@ -118,13 +71,18 @@ fn vm_a_build_on_vcenter_from_the_iso_to_the_verified_ova_and_what_becomes_of_it
     assert_eq!(server.machines(), [BASE, DONE]);
     server.is_tidy(&sandbox);
 
+    interrupted::the_name_is_taken_meanwhile(&server, &sandbox);
+    interrupted::broken_transfers(&server, &sandbox);
+    interrupted::restarts(&server, &sandbox);
+    interrupted::stopped_everywhere(&server, &sandbox);
+    interrupted::behind_its_back(&server, &sandbox);
+
     // a machine removed behind forge's back
     server.govc(&["vm.destroy", DONE]);
     let _ = forge(&sandbox, &["plan", "provision"])
         .exits(0)
         .prints("artifact missing: the machine `k3s-provision-mini` is gone from 127.0.0.1:");
 
-    stopped(&server, &sandbox);
     no_secrets(&server, &sandbox);
     // the shared cache is others' too
     let own = sandbox.path("cache");

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 func (w *world) control() (*http.Server, string, error) {
@@ -26,6 +28,22 @@ func (w *world) control() (*http.Server, string, error) {
 	mux.HandleFunc("GET /faults", func(rw http.ResponseWriter, _ *http.Request) { sendJSON(rw, w.faults.each("")) })
 	mux.HandleFunc("DELETE /faults", func(rw http.ResponseWriter, _ *http.Request) {
 		w.faults.clear()
+		rw.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /met", func(rw http.ResponseWriter, r *http.Request) {
+		if w.faults.met(r.Context().Done()) {
+			rw.WriteHeader(http.StatusNoContent)
+		}
+	})
+	mux.HandleFunc("POST /restart", func(rw http.ResponseWriter, r *http.Request) {
+		seconds, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64)
+		if err == nil {
+			err = w.restart(time.Duration(seconds * float64(time.Second)))
+		}
+		if err != nil {
+			http.Error(rw, err.Error(), http.StatusBadRequest)
+			return
+		}
 		rw.WriteHeader(http.StatusNoContent)
 	})
 	mux.HandleFunc("GET /calls", func(rw http.ResponseWriter, _ *http.Request) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -55,8 +56,24 @@ func (w *world) createVM(ctx *simulator.Context, req *types.CreateVM_Task, metho
 	change(vm, prop("runtime.faultToleranceState", types.VirtualMachineFaultToleranceStateNotConfigured),
 		prop("runtime.recordReplayState", types.VirtualMachineRecordReplayStateInactive),
 		prop("summary.runtime.faultToleranceState", types.VirtualMachineFaultToleranceStateNotConfigured),
-		prop("summary.runtime.recordReplayState", types.VirtualMachineRecordReplayStateInactive))
+		prop("summary.runtime.recordReplayState", types.VirtualMachineRecordReplayStateInactive),
+		prop("layoutEx", vmxFirst(vm.LayoutEx)))
 	return vm, nil
+}
+
+// vmxFirst lists a VM's files as vCenter does, the .vmx before all others;
+// clients look there for the VM's directory.
+func vmxFirst(layout *types.VirtualMachineFileLayoutEx) *types.VirtualMachineFileLayoutEx {
+	sorted := *layout
+	sorted.File = slices.Clone(layout.File)
+	rank := func(f types.VirtualMachineFileLayoutExFileInfo) int {
+		if strings.HasSuffix(f.Name, ".vmx") {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(sorted.File, func(a, b types.VirtualMachineFileLayoutExFileInfo) int { return rank(a) - rank(b) })
+	return &sorted
 }
 
 // sibling is the VM of that name in a folder.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
@@ -195,11 +196,16 @@ func (w *world) upload(rw http.ResponseWriter, r *http.Request, ds *simulator.Da
 	rw.WriteHeader(status)
 }
 
-// cutting serves a transfer, and breaks the connection in the middle if told to.
+// cutting serves a transfer; if told to, it breaks the connection in the middle,
+// or goes on so slowly that the end is never seen.
 func (w *world) cutting(rw http.ResponseWriter, r *http.Request, serve http.HandlerFunc) {
 	if cut := w.faults.take("cut-transfer", r.URL.Path); cut != nil {
 		left := int64(cut.number(65536))
 		rw, r.Body = &cutWriter{ResponseWriter: rw, left: left}, &cutReader{ReadCloser: r.Body, left: left}
+	}
+	if slow := w.faults.take("slow-transfer", r.URL.Path); slow != nil {
+		left := int64(slow.number(65536))
+		rw, r.Body = &slowWriter{ResponseWriter: rw, left: left}, &slowReader{ReadCloser: r.Body, left: left}
 	}
 	serve(rw, r)
 }
@@ -230,5 +236,44 @@ func (c *cutReader) Read(b []byte) (int, error) {
 	}
 	n, err := c.ReadCloser.Read(b[:min(int64(len(b)), c.left)])
 	c.left -= int64(n)
+	return n, err
+}
+
+// crawl is the time that each byte of a slow transfer takes.
+const crawl = 50 * time.Millisecond
+
+type slowWriter struct {
+	http.ResponseWriter
+	left int64
+}
+
+func (s *slowWriter) Write(b []byte) (int, error) {
+	fast := min(int64(len(b)), s.left)
+	s.left -= fast
+	done, err := s.ResponseWriter.Write(b[:fast])
+	for err == nil && done < len(b) {
+		time.Sleep(crawl)
+		var n int
+		n, err = s.ResponseWriter.Write(b[done : done+1])
+		done += n
+		if err == nil {
+			err = http.NewResponseController(s.ResponseWriter).Flush()
+		}
+	}
+	return done, err
+}
+
+type slowReader struct {
+	io.ReadCloser
+	left int64
+}
+
+func (s *slowReader) Read(b []byte) (int, error) {
+	if s.left <= 0 {
+		time.Sleep(crawl)
+		return s.ReadCloser.Read(b[:min(1, len(b))])
+	}
+	n, err := s.ReadCloser.Read(b[:min(int64(len(b)), s.left)])
+	s.left -= int64(n)
 	return n, err
 }

@@ -8,6 +8,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -157,9 +158,37 @@ func exportDisk(dsPath, out string) error {
 	if err != nil {
 		return err
 	}
-	_, err = qemuImg(context.Background(), "convert", "-U", "-f", format, "-O", "vmdk",
-		"-o", "subformat=streamOptimized,adapter_type=lsilogic", file, out)
-	return err
+	if _, err = qemuImg(context.Background(), "convert", "-U", "-f", format, "-O", "vmdk",
+		"-o", "subformat=streamOptimized,adapter_type=lsilogic", file, out); err != nil {
+		return err
+	}
+	return endStream(out)
+}
+
+// endStream ends a stream-optimized VMDK as a host does, with a marker that is
+// an empty sector. qemu-img fills the file up with empty sectors, or adds none.
+func endStream(file string) error {
+	const sector = 512
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	head := make([]byte, 72)
+	if _, err = f.ReadAt(head, 0); err != nil {
+		return err
+	}
+	at := int64(binary.LittleEndian.Uint64(head[64:])) * sector // what comes before the grains
+	for marker := head[:12]; ; {                                // a grain's place and its length
+		if _, err = f.ReadAt(marker, at); err != nil && err != io.EOF {
+			return err
+		}
+		length := int64(binary.LittleEndian.Uint32(marker[8:]))
+		if err == io.EOF || length == 0 {
+			return f.Truncate(at + sector)
+		}
+		at += (int64(len(marker)) + length + sector - 1) / sector * sector
+	}
 }
 
 func vmDisks(devices []types.BaseVirtualDevice) []*types.VirtualDisk {

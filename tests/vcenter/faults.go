@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,6 +24,7 @@ var faultNames = map[string]string{
 	"lease-unreachable": "name of the VM",
 	"datastore-full":    "method or path",
 	"cut-transfer":      "path",
+	"slow-transfer":     "path",
 	"http-502":          "path",
 	"http-404":          "path",
 	"hold-upload":       "path",
@@ -61,8 +63,9 @@ func (i *injected) fits(name, what string) bool {
 }
 
 type faults struct {
-	mu   sync.Mutex
-	list []*injected
+	mu    sync.Mutex
+	list  []*injected
+	taken chan struct{} // closed when the next occasion is used up
 }
 
 // add switches a fault on.
@@ -98,10 +101,36 @@ func (f *faults) take(name, what string) *injected {
 			if i.Count > 0 {
 				i.Count--
 			}
+			if f.taken != nil {
+				close(f.taken)
+				f.taken = nil
+			}
 			return i
 		}
 	}
 	return nil
+}
+
+// met waits until every fault that has a count has been used up, or the one
+// who waits has gone.
+func (f *faults) met(gone <-chan struct{}) bool {
+	for {
+		f.mu.Lock()
+		left := slices.ContainsFunc(f.list, func(i *injected) bool { return i.Count > 0 })
+		if f.taken == nil {
+			f.taken = make(chan struct{})
+		}
+		taken := f.taken
+		f.mu.Unlock()
+		if !left {
+			return true
+		}
+		select {
+		case <-taken:
+		case <-gone:
+			return false
+		}
+	}
 }
 
 // each lists the faults of a name that are still on.

@@ -163,17 +163,23 @@ func sessionOf(r *http.Request) *types.UserSession {
 	if err != nil {
 		return nil
 	}
+	list := sessions()
+	for i := range list {
+		if list[i].Key == cookie.Value {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// sessions are all present logins.
+func sessions() []types.UserSession {
 	s := &simulator.Session{Registry: simulator.NewRegistry(), Map: registry()}
 	m, ok := s.Get(registry().SessionManager().Reference()).(*simulator.SessionManager)
 	if !ok {
 		return nil
 	}
-	for i := range m.SessionList {
-		if m.SessionList[i].Key == cookie.Value {
-			return &m.SessionList[i]
-		}
-	}
-	return nil
+	return m.SessionList
 }
 
 // dropSession ends a login from outside, as a timeout or an administrator does.

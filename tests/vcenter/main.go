@@ -130,6 +130,9 @@ func run(o *options) error {
 	if err != nil {
 		return err
 	}
+	w.mu.Lock()
+	w.outlet = &outlet{srv: srv, open: srv.Listener}
+	w.mu.Unlock()
 	defer srv.CloseClientConnections() // Close would wait for those who wait for updates
 	if err := announce(srv.URL.Host); err != nil {
 		return err

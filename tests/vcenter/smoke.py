@@ -127,6 +127,7 @@ class Smoke(Faults):
         devices = {d.key: d for d in vm.config.hardware.device}
         check({1000, 2000, 4000, 3000, 8000} <= devices.keys(), "vCenter's device keys")
         check(vm.config.bootOptions.bootOrder[0].deviceKey == 2000, "the boot order follows them")
+        check(vm.layoutEx.file[0].name.endswith("/base.vmx"), "its .vmx is the first of its files")
         check(any(o.key == "forge.test" and o.value == "42" for o in vm.config.extraConfig), "extraConfig")
         check(vm.config.annotation == "made by the smoke test" and vm.config.instanceUuid, "annotation, instanceUuid")
         check(self.content.searchIndex.FindByUuid(None, vm.config.instanceUuid, True, True) == vm, "FindByUuid")
@@ -249,6 +250,7 @@ class Smoke(Faults):
         check(dev.url.startswith("https://*/") and dev.disk and dev.sslThumbprint == self.d.ready["thumbprint"], "the lease's URL")
         lease.HttpNfcLeaseProgress(50)
         disk = self.download(lease)
+        check(len(disk) % 512 == 0 and disk[-512:] == bytes(512), "the disk ends with the end-of-stream marker")
         entry = lease.HttpNfcLeaseGetManifest()[0]
         check((entry.key, entry.size, entry.sha1) == (dev.key, len(disk), hashlib.sha1(disk).hexdigest()), "manifest: sha1")
         check((entry.checksumType, entry.checksum) == ("sha256", hashlib.sha256(disk).hexdigest()), "manifest: sha256")

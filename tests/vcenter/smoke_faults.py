@@ -38,6 +38,34 @@ class Faults:
         refused(vim.fault.NotAuthenticated, "and really", lambda: bare.name)
         self.connect()
         check(self.vm("bare").name == "bare", "logged in again")
+        self.restart()
+
+    def restart(self):
+        d = self.d
+        d.fault("slow-task", 1, "CreateSnapshot_Task", 3)
+        bare = self.vm("bare")
+        task = bare.CreateSnapshot_Task("through a restart", "", False, False)
+        d.control("GET", "/met")
+        d.control("POST", "/restart?seconds=2")
+        try:
+            d.http("GET", "/sdk/vimServiceVersions.xml")
+            raise AssertionError("it answers while it is away")
+        except (ConnectionError, urllib.error.URLError) as e:
+            check("refused" in str(e), "restart: " + str(e))
+
+        def again():
+            try:
+                self.connect()
+                return True
+            except OSError:
+                return False
+
+        until(again, "there again", 20)
+        bare = self.vm("bare")
+        lost = vim.Task(task._moId, bare._stub)
+        refused(vmodl.fault.ManagedObjectNotFound, "the task is forgotten", lambda: lost.info)
+        until(lambda: bare.snapshot is not None, "what it was for is done nevertheless", 10)
+        wait(bare.RemoveAllSnapshots_Task())
 
     def question(self, bare):
         self.d.fault("question", 1, "bare")
@@ -83,6 +111,12 @@ class Faults:
         except urllib.error.URLError as e:
             check("refused" in str(e), "lease-unreachable: " + str(e))
         lease.HttpNfcLeaseAbort()
+        d.fault("slow-transfer", 1, "/folder", 1000)
+        try:
+            d.http("PUT", self.file_url("media/y"), self.cookie, bytes(1 << 20), timeout=2)
+            raise AssertionError("the transfer was not slow")
+        except (TimeoutError, urllib.error.URLError) as e:
+            check("timed out" in str(e), "slow-transfer: " + str(e))
         d.fault("cut-transfer", 1, "/nfc", 100)
         lease = bare.ExportVm()
         until(lambda: lease.state == "ready", "another lease", 20)

@@ -71,12 +71,12 @@ class Double:
     def calm(self):
         self.control("DELETE", "/faults")
 
-    def http(self, method, path, cookie=None, data=None, headers=None):
+    def http(self, method, path, cookie=None, data=None, headers=None, timeout=None):
         req = urllib.request.Request(f"https://{self.host}{path}", data, method=method, headers=headers or {})
         if cookie:
             req.add_header("Cookie", cookie)
         try:
-            with urllib.request.urlopen(req, context=self.tls) as r:
+            with urllib.request.urlopen(req, timeout=timeout, context=self.tls) as r:
                 return r.status, r.read()
         except urllib.error.HTTPError as e:
             return e.code, e.read()

@@ -48,7 +48,7 @@ func (j *job) sleep(d time.Duration) types.BaseMethodFault {
 // a lock: f takes the ones it needs.
 func startTask(user string, ref types.ManagedObjectReference, name string, f func(j *job) (types.AnyType, types.BaseMethodFault)) types.ManagedObjectReference {
 	task := simulator.CreateTask(taskEntity(ref), name, nil)
-	task.Info.DescriptionId = ref.Type + "." + name
+	task.Info.DescriptionId = descriptionID(ref.Type, name)
 	task.Self = types.ManagedObjectReference{Type: "Task", Value: fmt.Sprintf("task-q%d", taskSeq.Add(1))}
 	task.Info.Key, task.Info.Task = task.Self.Value, task.Self
 	task.Info.Cancelable = true
@@ -63,6 +63,14 @@ func startTask(user string, ref types.ManagedObjectReference, name string, f fun
 	j.set(prop("info.startTime", time.Now()), prop("info.state", types.TaskInfoStateRunning))
 	go j.run(f)
 	return task.Self
+}
+
+// descriptionID is vCenter's id of a task; not all are as regular as most.
+func descriptionID(kind, name string) string {
+	if kind == "Folder" && name == "create" {
+		name = "createVm"
+	}
+	return kind + "." + name
 }
 
 // taskEntity is the inventory entity that a task on ref is about.

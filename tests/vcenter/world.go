@@ -22,6 +22,7 @@ type world struct {
 	esx     bool // a host without a vCenter
 
 	mu       sync.Mutex
+	outlet   *outlet
 	machines map[types.ManagedObjectReference]*machine
 	tickets  map[string]bool // of AcquireGenericServiceTicket, each good for one transfer
 	creating sync.Mutex      // the check for a name and the creation are one step

@@ -259,11 +259,20 @@ fn providers(lowering: &Lowering<'_>, table: Option<&Table>) -> Vec<(Name, Provi
             .entries
             .iter()
             .filter(|e| !matches!(e.key.as_str(), "type" | "scopes"));
-        let settings = settings.filter_map(|e| Some((e.key.clone(), site.text(&e.node)?)));
+        // who has no server needs no variables for it
+        let mut unset = BTreeMap::new();
+        let settings = settings.filter_map(|e| {
+            if let (ProviderKind::Vsphere, Some(why)) = (kind, site.unset(&e.node)) {
+                unset.insert(e.key.clone(), why);
+                return None;
+            }
+            Some((e.key.clone(), site.text(&e.node)?))
+        });
         let config = ProviderConfig {
             name: name.clone(),
             kind,
             settings: settings.collect(),
+            unset,
         };
         providers.push((name, config));
     }
@@ -272,6 +281,7 @@ fn providers(lowering: &Lowering<'_>, table: Option<&Table>) -> Vec<(Name, Provi
             name: name.clone(),
             kind: ProviderKind::Qemu,
             settings: BTreeMap::new(),
+            unset: BTreeMap::new(),
         };
         providers.push((name, config));
     }

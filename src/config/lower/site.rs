@@ -11,7 +11,7 @@ use crate::config::checks::{Raw, RawEntry, RawValue};
 use crate::config::loader::Loader;
 use crate::config::scopes::Scopes;
 use crate::config::shape::{Shape, int_fault, text_fault, wrong_type};
-use crate::config::template::{Bind, Fault, Ref, Val, View, is_template};
+use crate::config::template::{Bind, Fault, Ref, UNSET, Val, View, is_template};
 use crate::config::tree::{Entry, Node, Table, Value};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Duration, Late, Name, Size, StageKey, Text};
@@ -99,24 +99,37 @@ impl Site<'_> {
 
     /// A scalar's value; strings are rendered.
     fn eval(&self, node: &Node) -> Option<Val> {
+        self.render(node).unwrap_or_else(|faults| {
+            self.loader.template_faults(node, &faults);
+            None
+        })
+    }
+
+    fn render(&self, node: &Node) -> Result<Option<Val>, Vec<Fault>> {
         let text = match &node.value {
             Value::Text(text) => text,
-            Value::Int(number) => return Some(Val::Int(*number)),
-            Value::Float(number) => return Some(Val::Float(*number)),
-            Value::Bool(flag) => return Some(Val::Bool(*flag)),
-            Value::List(_) | Value::Table(_) => return None,
+            Value::Int(number) => return Ok(Some(Val::Int(*number))),
+            Value::Float(number) => return Ok(Some(Val::Float(*number))),
+            Value::Bool(flag) => return Ok(Some(Val::Bool(*flag))),
+            Value::List(_) | Value::Table(_) => return Ok(None),
         };
         if !is_template(text) {
-            return Some(Val::Text(Text::literal(text)));
+            return Ok(Some(Val::Text(Text::literal(text))));
         }
         let explain = |variable: &Ref, at: usize| self.visible.explain(self, variable, at);
-        match self.loader.templates.get(text).render(&self.view(&explain)) {
-            Ok(value) => Some(value),
-            Err(faults) => {
-                self.loader.template_faults(node, &faults);
-                None
-            }
-        }
+        let template = self.loader.templates.get(text);
+        template.render(&self.view(&explain)).map(Some)
+    }
+
+    /// Why a setting is not known although the project is as it should be: the environment lacks a variable.
+    pub(super) fn unset(&self, node: &Node) -> Option<String> {
+        let faults = self.render(node).err()?;
+        let ours = faults.iter().any(|fault| fault.code != UNSET);
+        faults
+            .into_iter()
+            .next()
+            .filter(|_| !ours)
+            .map(|f| f.message)
     }
 
     /// The fault of a rendered value that is not of the shape.

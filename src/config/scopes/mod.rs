@@ -288,6 +288,9 @@ impl<'t> Scopes<'t> {
             help: Vec::new(),
         };
         if let Some((_, env)) = decl.env.iter().find(|(name, _)| *name == path) {
+            if !code.is_empty() {
+                fault.code = template::UNSET;
+            }
             fault.message = format!(
                 "`{}` is not defined: the environment has no `{env}`",
                 variable.dotted()

@@ -36,6 +36,9 @@ pub(super) enum Val {
     Map(Vec<(String, Val)>),
 }
 
+/// The code of a fault that is none of the project's: the environment lacks a variable.
+pub(super) const UNSET: &str = "unset-variable";
+
 /// A fault in a template; the range is in the template's text.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {

@@ -474,6 +474,28 @@ fn without_providers_there_is_a_local_one() {
 }
 
 #[test]
+fn a_server_that_the_environment_does_not_name_is_no_fault() {
+    let text = |kind: &str, key: &str| {
+        format!(
+            "[scopes.v]\nenv = {{ there = \"LAB\" }}\n[providers.lab]\ntype = \"{kind}\"\nscopes = [\"v\"]\n{key} = \"{{{{ v.there }}}}\"\n"
+        )
+    };
+    let loaded = FakeWorld::new(&text("vsphere", "server")).loaded();
+    let lab = &loaded.project.providers[&Name::parse("lab").unwrap()];
+    assert!(lab.settings.is_empty());
+    assert_eq!(
+        lab.unset["server"],
+        "`v.there` is not defined: the environment has no `LAB`"
+    );
+    // QEMU is always there
+    assert!(
+        FakeWorld::new(&text("qemu", "cpu"))
+            .faults()
+            .contains("the environment has no `LAB`")
+    );
+}
+
+#[test]
 fn a_cycle_loads_and_is_left_to_the_graph() {
     let text = "[stages.a]\nkind = \"clone\"\nfrom = \"b\"\nssh = { user = \"u\", agent = true }\n[stages.b]\nkind = \"clone\"\nfrom = \"a\"\nssh = { user = \"u\", agent = true }\n";
     let loaded = FakeWorld::new(text).loaded();

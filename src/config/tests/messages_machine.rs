@@ -176,70 +176,84 @@ fn checks_are_read_where_they_stand() {
 
 #[test]
 fn clones_of_nothing_and_of_two_things() {
-    let text = "[providers.lab]\ntype = \"vsphere\"\n[stages.base]\nkind = \"clone\"\nsource = { snapshot = \"s\" }\nmachine = { nics = [{ mac = \"01:50:56:01:02:03\" }], vsphere = { customization = { spec = \"kept\", nics = [{ address = \"10.0.0.7\", gateway = \"lan\" }] } } }\nssh = { user = \"u\", agent = true }\n[stages.both]\nkind = \"clone\"\nfrom = \"base\"\nsource = { vm = \"v\" }\n[stages.clone]\nfrom = \"base\"\nprovider = \"lab\"\n";
+    let text = "[providers.lab]\ntype = \"vsphere\"\n[stages.base]\nkind = \"clone\"\nsource = { snapshot = \"s\" }\n[stages.both]\nkind = \"clone\"\nfrom = \"base\"\nsource = { vm = \"v\" }\n[stages.clone]\nfrom = \"base\"\nprovider = \"lab\"\n";
     assert_snapshot!(FakeWorld::new(text).faults(), @r#"
+    error: the stage `base` needs `ssh`
+     --> builds.toml:3:9
+      |
+    3 | [stages.base]
+      |         ^^^^
+      |
+      = help: say how the installed system is reached: `ssh = { user = "root", password = "…" }`
+
     error: `source` needs `vm`
      --> builds.toml:5:1
       |
     5 | source = { snapshot = "s" }
       | ^^^^^^
 
-    error: `01:50:56:01:02:03` is no address of a network card
-     --> builds.toml:6:29
-      |
-    6 | machine = { nics = [{ mac = "01:50:56:01:02:03" }], vsphere = { customization = { spec = "kept", nics = [{ address = "10.0.0.7", gate...
-      |                             ^^^^^^^^^^^^^^^^^^^
-      |
-      = help: six bytes in hexadecimal, the first one even: `00:50:56:01:02:03`
-
-    error: `spec` stands alone: it says all of it
-     --> builds.toml:6:90
-      |
-    6 | machine = { nics = [{ mac = "01:50:56:01:02:03" }], vsphere = { customization = { spec = "kept", nics = [{ address = "10.0.0.7", gate...
-      |                                                                                          ^^^^^^
-      |
-      = help: remove `spec` or the other keys of `customization`
-
-    error: `10.0.0.7` is no address
-     --> builds.toml:6:118
-      |
-    6 | machine = { nics = [{ mac = "01:50:56:01:02:03" }], vsphere = { customization = { spec = "kept", nics = [{ address = "10.0.0.7", gate...
-      |                                                                                                                      ^^^^^^^^^^
-      |
-      = help: such as `10.20.0.7/24`
-
-    error: `lan` is no gateway
-     --> builds.toml:6:140
-      |
-    6 | ... = { spec = "kept", nics = [{ address = "10.0.0.7", gateway = "lan" }] } } }
-      |                                                                  ^^^^^
-      |
-      = help: such as `10.20.0.1`
-
     error: the stage `both` needs `ssh`
-     --> builds.toml:8:9
+     --> builds.toml:6:9
       |
-    8 | [stages.both]
+    6 | [stages.both]
       |         ^^^^
       |
       = help: say how the installed system is reached: `ssh = { user = "root", password = "…" }`
 
     error: the stage `both` has both `from` and `source`
-      --> builds.toml:10:8
-       |
-    10 | from = "base"
-       |        ^^^^^^ a stage's machine
-    11 | source = { vm = "v" }
-       |          ------------ a machine on a server
-       |
-       = help: remove one of them
+     --> builds.toml:8:8
+      |
+    8 | from = "base"
+      |        ^^^^^^ a stage's machine
+    9 | source = { vm = "v" }
+      |          ------------ a machine on a server
+      |
+      = help: remove one of them
 
     error: a clone of a stage's machine is where that is
-      --> builds.toml:14:12
+      --> builds.toml:12:12
        |
-    14 | provider = "lab"
+    12 | provider = "lab"
        |            ^^^^^
        |
        = help: remove `provider`, or say with `source` which machine there is cloned
+    "#);
+}
+
+#[test]
+fn addresses_that_are_none() {
+    let text = "[providers.lab]\ntype = \"vsphere\"\n[stages.clone]\nsource = { vm = \"v\" }\nssh = { user = \"root\", agent = true }\n[stages.clone.machine]\nnics = [{ mac = \"01:50:56:01:02:03\" }]\n[stages.clone.machine.vsphere.customization]\nspec = \"kept\"\nnics = [{ address = \"10.0.0.7\", gateway = \"lan\" }]\n";
+    assert_snapshot!(FakeWorld::new(text).faults(), @r#"
+    error: `01:50:56:01:02:03` is no address of a network card
+     --> builds.toml:7:17
+      |
+    7 | nics = [{ mac = "01:50:56:01:02:03" }]
+      |                 ^^^^^^^^^^^^^^^^^^^
+      |
+      = help: six bytes in hexadecimal, the first one even: `00:50:56:01:02:03`
+
+    error: `spec` stands alone: it says all of it
+     --> builds.toml:9:8
+      |
+    9 | spec = "kept"
+      |        ^^^^^^
+      |
+      = help: remove `spec` or the other keys of `customization`
+
+    error: `10.0.0.7` is no address
+      --> builds.toml:10:21
+       |
+    10 | nics = [{ address = "10.0.0.7", gateway = "lan" }]
+       |                     ^^^^^^^^^^
+       |
+       = help: such as `10.20.0.7/24`
+
+    error: `lan` is no gateway
+      --> builds.toml:10:43
+       |
+    10 | nics = [{ address = "10.0.0.7", gateway = "lan" }]
+       |                                           ^^^^^
+       |
+       = help: such as `10.20.0.1`
     "#);
 }

@@ -1,7 +1,10 @@
-//! Errors of the server as errors of a provider.
+//! Errors of the server as errors of a provider, and what is tried again after one.
+
+use std::time::Duration;
 
 use super::place::{Misfit, PlaceError};
 use crate::provider::ProviderError;
+use crate::sys::Cancel;
 use crate::vim::VimError;
 
 /// What a server's error is to those who use the provider.
@@ -14,19 +17,65 @@ pub(super) fn translate(error: VimError) -> ProviderError {
         VimError::Cancelled => ProviderError::Cancelled,
         VimError::Timeout(message) => ProviderError::Timeout(message),
         VimError::Io { path, source } => ProviderError::Io { path, source },
-        VimError::Unreachable { .. } | VimError::Certificate { .. } | VimError::Login(_) => {
-            ProviderError::Environment {
-                message: error.to_string(),
-                help: help.unwrap_or_else(|| "see `forge doctor --provider NAME`".into()),
-            }
-        }
+        error if error.is_transient() => ProviderError::Broken {
+            message: error.to_string(),
+            help: help.unwrap_or_else(|| "try again in a few minutes".into()),
+        },
+        VimError::Certificate { .. } | VimError::Login(_) => ProviderError::Environment {
+            message: error.to_string(),
+            help: help.unwrap_or_else(|| "see `forge doctor --provider NAME`".into()),
+        },
         VimError::Fault(_) if help.is_some() => ProviderError::Environment {
             message: error.to_string(),
             help: help.unwrap_or_default(),
         },
-        VimError::Fault(_) | VimError::Http { .. } | VimError::Protocol(_) => {
-            ProviderError::Failed(error.to_string())
+        error => ProviderError::Failed(error.to_string()),
+    }
+}
+
+/// The pauses before work is begun anew that broke off.
+const PAUSES: &[Duration] = &[Duration::from_secs(2), Duration::from_secs(5)];
+
+/// The attempts at work that may break off.
+pub(super) struct Attempts<'a> {
+    what: &'a str,
+    cancel: &'a Cancel,
+    tell: &'a (dyn Fn(&str) + Send + Sync),
+    pauses: std::slice::Iter<'static, Duration>,
+}
+
+impl<'a> Attempts<'a> {
+    /// Those at `what`; `tell` is told why there is another one.
+    pub(super) fn new(
+        what: &'a str,
+        cancel: &'a Cancel,
+        tell: &'a (dyn Fn(&str) + Send + Sync),
+    ) -> Self {
+        Self {
+            what,
+            cancel,
+            tell,
+            pauses: PAUSES.iter(),
         }
+    }
+
+    /// Waits before the next attempt; gives the error back when it is none that passes, or there were enough.
+    pub(super) async fn after(&mut self, error: ProviderError) -> Result<(), ProviderError> {
+        if !matches!(error, ProviderError::Broken { .. }) {
+            return Err(error);
+        }
+        if self.cancel.is_cancelled() {
+            return Err(ProviderError::Cancelled);
+        }
+        let Some(pause) = self.pauses.next() else {
+            return Err(error);
+        };
+        (self.tell)(&format!(
+            "{} broke off and is begun anew: {error}",
+            self.what
+        ));
+        let slept = self.cancel.run(tokio::time::sleep(*pause)).await;
+        slept.ok_or(ProviderError::Cancelled)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::error::Attempts;
 use super::hardware::{self, Media};
 use super::labels::under;
 use super::machine::VsphereMachine;
@@ -24,7 +25,10 @@ const TEMPORARY: &str = ".forge-";
 pub(super) struct Draft {
     shared: Arc<Shared>,
     lab: Arc<Lab>,
+    name: String,
     pub(super) vm: Option<Ref>,
+    /// There may be a machine of this name although nobody has said so.
+    lost: bool,
     pub(super) files: Vec<DatastorePath>,
     guard: Option<Guard>,
     /// The machine stood there before and stays: it is only turned off.
@@ -48,13 +52,15 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         let (vm, files) = (self.vm.take(), std::mem::take(&mut self.files));
+        let (name, lost) = (std::mem::take(&mut self.name), self.lost);
         // what could not be removed stays in the journal: the next run tries again
         let guard = std::mem::ManuallyDrop::new(self.guard.take());
-        if vm.is_none() && files.is_empty() {
+        if vm.is_none() && files.is_empty() && !lost {
             drop(std::mem::ManuallyDrop::into_inner(guard));
             return;
         }
         let (lab, lent) = (Arc::clone(&self.lab), self.lent);
+        let tell = Arc::clone(&self.shared.around.tell);
         self.shared.clean_up(async move {
             let gone = match &vm {
                 Some(vm) if lent => {
@@ -63,13 +69,17 @@ impl Drop for Draft {
                         .await
                 }
                 Some(vm) => lab.destroy(vm).await,
+                None if lost => lab.destroy_named(&name).await,
                 None => Ok(()),
             };
             for file in &files {
                 media::remove(&lab, file).await;
             }
-            if gone.is_ok() {
-                drop(std::mem::ManuallyDrop::into_inner(guard));
+            match gone {
+                Ok(()) => drop(std::mem::ManuallyDrop::into_inner(guard)),
+                Err(error) => tell(format!(
+                    "the machine `{name}` stays until the next run, which tries to remove it again: {error}"
+                )),
             }
         });
     }
@@ -83,6 +93,7 @@ fn temporary_name(name: &str, stamp: &str) -> String {
     head + &tail
 }
 
+/// Starts a machine; a new one when the server goes away meanwhile, or a transfer breaks off.
 pub(super) async fn launch(
     shared: &Arc<Shared>,
     lab: Arc<Lab>,
@@ -90,6 +101,25 @@ pub(super) async fn launch(
     journal: &Journal,
     cancel: Cancel,
 ) -> Result<VsphereMachine, ProviderError> {
+    let what = format!("the start of {}", spec.mark.stage);
+    let tell = |text: &str| (shared.around.tell)(text.to_owned());
+    let mut attempts = Attempts::new(&what, &cancel, &tell);
+    let (vm, draft) = loop {
+        match start(shared, &lab, &spec, journal, &cancel).await {
+            Err(error) => attempts.after(error).await?,
+            Ok(started) => break started,
+        }
+    };
+    Ok(VsphereMachine::new(shared, lab, vm, draft, spec, cancel))
+}
+
+async fn start(
+    shared: &Arc<Shared>,
+    lab: &Arc<Lab>,
+    spec: &LaunchSpec,
+    journal: &Journal,
+    cancel: &Cancel,
+) -> Result<(Ref, Draft), ProviderError> {
     let name = match spec.resume {
         true => spec.mark.name.clone(),
         false => temporary_name(&spec.mark.name, &lab.stamp()),
@@ -108,22 +138,29 @@ pub(super) async fn launch(
     })?;
     let mut draft = Draft {
         shared: Arc::clone(shared),
-        lab: Arc::clone(&lab),
+        lab: Arc::clone(lab),
+        name: name.clone(),
         vm: None,
+        lost: false,
         files: Vec::new(),
         guard: Some(guard),
         lent: spec.resume,
     };
     if let (true, Some(from)) = (spec.resume, &spec.from) {
-        let vm = resume(&lab, from, &mut draft, &cancel).await?;
-        return Ok(VsphereMachine::new(shared, lab, vm, draft, spec, cancel));
+        let vm = resume(lab, from, &mut draft, cancel).await?;
+        return Ok((vm, draft));
     }
-    let making = make(shared, &lab, &name, &spec, &mut draft, &cancel);
-    let vm = making.await?;
+    let made = make(shared, lab, &name, spec, &mut draft, cancel).await;
+    // what the server has refused is not there; anything else may be
+    draft.lost = matches!(
+        made,
+        Err(ProviderError::Broken { .. } | ProviderError::Cancelled)
+    );
+    let vm = made?;
     draft.vm = Some(vm.clone());
     lab.tag(&vm, &spec.hardware).await?;
-    power_on(&lab, &vm, &cancel).await?;
-    Ok(VsphereMachine::new(shared, lab, vm, draft, spec, cancel))
+    power_on(lab, &vm, cancel).await?;
+    Ok((vm, draft))
 }
 
 /// Turns a machine on. One that asks something first is not what was meant: the question is answered with the choice that
@@ -158,7 +195,7 @@ async fn make(
     if let Some(from) = &spec.from {
         return clone(lab, name, from, (spec, &folder, network), (draft, cancel)).await;
     }
-    let [floppy, cd] = media::own(&shared.settings, &lab.place, name);
+    let [floppy, cd, _] = media::own(&shared.settings, &lab.place, name);
     draft.files.extend(spec.floppy.as_ref().map(|_| floppy));
     draft.files.extend((spec.cds.len() > 1).then_some(cd));
     let media: Media = media::place(lab, &shared.settings, name, spec, cancel).await?;
@@ -307,12 +344,7 @@ pub(super) async fn reclaim(
     name: &str,
     recorded: &[Remote],
 ) -> Result<(), ProviderError> {
-    if let Some(vm) = lab
-        .place
-        .machine(&lab.client, name)
-        .await
-        .map_err(translate)?
-    {
+    if let Some(vm) = lab.named(name).await.map_err(translate)? {
         let read = lab
             .client
             .read(&vm, &["config.instanceUuid"])

@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::address::{self, Choice, Life};
-use super::error::asked;
+use super::error::{Attempts, asked};
 use super::keys::{self, Part};
 use super::launch::Draft;
-use super::{Lab, Shared, hardware, text, translate};
+use super::{Lab, Shared, hardware, owned, text, translate};
 use crate::model::{self, Keys, Remote};
 use crate::provider::{
     Address, AtRest, Checkpoint, LaunchSpec, Machine, Mark, ProviderError, Screen, Typing,
@@ -126,8 +126,19 @@ impl VsphereMachine {
         png.map_err(translate)
     }
 
-    /// Takes a snapshot of the machine, which is off.
-    async fn rest(&self) -> Result<Remote, VimError> {
+    /// Takes a snapshot of the machine, which is off; again if the server restarts meanwhile.
+    async fn rest(&self) -> Result<Remote, ProviderError> {
+        let tell = |text: &str| (self.shared.around.tell)(text.to_owned());
+        let mut attempts = Attempts::new("the last snapshot", &self.cancel, &tell);
+        loop {
+            match self.rest_once().await.map_err(translate) {
+                Err(error) => attempts.after(error).await?,
+                taken => return taken,
+            }
+        }
+    }
+
+    async fn rest_once(&self) -> Result<Remote, VimError> {
         let client = &self.lab.client;
         let waiting = Waiting::quiet(&self.cancel);
         let devices = client.devices(&self.vm).await?;
@@ -135,6 +146,11 @@ impl VsphereMachine {
             client.reconfigure(&self.vm, &change, &waiting).await?;
         }
         let about = format!("forge: {} {}", self.mark.stage, self.mark.fingerprint);
+        // one whose task the server has forgotten
+        let read = client.read(&self.vm, &["snapshot"]).await?;
+        if let Some(there) = owned::snapshot_about(&read, &about) {
+            return self.remote(there).await;
+        }
         let made = client.create_snapshot(&self.vm, "forge", &about, false, false, &waiting);
         let snapshot = made.await?;
         self.remote(snapshot).await
@@ -313,7 +329,7 @@ impl Machine for VsphereMachine {
             let off = self.lab.client.power_off(&self.vm, &waiting);
             off.await.map_err(translate)?;
         }
-        let remote = self.rest().await.map_err(translate)?;
+        let remote = self.rest().await?;
         if let Some(draft) = self.draft.take() {
             draft.finish(&remote.uuid).await;
         }

@@ -24,13 +24,11 @@ pub(super) fn iso(settings: &Settings, place: &Place, digest: &Digest) -> Datast
     folder(settings, place).join(&format!("{}.iso", digest.hex()))
 }
 
-/// The files of the machine `name` alone: they are removed with it.
-pub(super) fn own(settings: &Settings, place: &Place, name: &str) -> [DatastorePath; 2] {
+/// The files of the machine `name` alone, which are removed with it: its floppy, its own CD, and the part of an ISO that it
+/// may be uploading for all.
+pub(super) fn own(settings: &Settings, place: &Place, name: &str) -> [DatastorePath; 3] {
     let folder = folder(settings, place);
-    [
-        folder.join(&format!("{name}.flp")),
-        folder.join(&format!("{name}.iso")),
-    ]
+    ["flp", "iso", "part"].map(|kind| folder.join(&format!("{name}.{kind}")))
 }
 
 /// Puts the media of a machine on the datastore: the first CD to stay, what else there is for this machine alone.
@@ -48,7 +46,7 @@ pub(super) async fn place(
     let folder = folder(settings, &lab.place);
     let made = lab.client.make_directory(&lab.place.datacenter, &folder);
     made.await.map_err(translate)?;
-    let [floppy, own_cd] = own(settings, &lab.place, name);
+    let [floppy, own_cd, part] = own(settings, &lab.place, name);
     for (index, medium) in spec.cds.iter().enumerate() {
         if let Some(there) = &medium.place {
             media.cds.push(library_iso::find(lab, there).await?);
@@ -61,7 +59,7 @@ pub(super) async fn place(
         };
         if let Some(path) = &medium.path {
             match kept {
-                Some(_) => upload_once(lab, path, &to, cancel).await?,
+                Some(_) => upload_once(lab, path, &to, &part, cancel).await?,
                 None => upload(lab, path, &to, cancel).await?,
             }
         }
@@ -87,12 +85,12 @@ async fn upload(
     done.await.map_err(translate)
 }
 
-/// Uploads a file under a name that says what its content is, unless it is there whole. Others see it only when it is
-/// complete, so that two builds at once do no harm: the later one moves the same content over it.
+/// Uploads a file under a name that says what its content is, unless it is there whole. It is `part` until it is complete, so that two builds at once do no harm: the later one moves the same content over it.
 async fn upload_once(
     lab: &Lab,
     from: &Path,
     to: &DatastorePath,
+    part: &DatastorePath,
     cancel: &Cancel,
 ) -> Result<(), ProviderError> {
     let size = std::fs::metadata(from)
@@ -108,18 +106,17 @@ async fn upload_once(
     {
         return Ok(());
     }
-    let part = DatastorePath::new(&to.datastore, &format!("{}.{}.part", to.path, lab.stamp()));
     let done = async {
-        upload(lab, from, &part, cancel).await?;
+        upload(lab, from, part, cancel).await?;
         let waiting = Waiting::quiet(cancel);
         let moved = lab
             .client
-            .move_file(&lab.place.datacenter, &part, to, &waiting);
+            .move_file(&lab.place.datacenter, part, to, &waiting);
         moved.await.map_err(translate)
     };
     let result = done.await;
     if result.is_err() {
-        remove(lab, &part).await;
+        remove(lab, part).await;
     }
     result
 }

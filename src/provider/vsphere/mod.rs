@@ -41,6 +41,8 @@ use crate::model::{Digest, Hardware, MachineSource, Remote};
 use crate::sys::{Cancel, Guard, Journal};
 use crate::vim::{Client, Ref, Waiting};
 
+pub use crate::vim::WhileAway;
+
 pub use settings::Settings;
 
 /// How long clean-up on the server is waited for at the end.
@@ -57,6 +59,7 @@ struct Shared {
     name: String,
     settings: Settings,
     run: String,
+    around: WhileAway,
     lab: OnceCell<Arc<Lab>>,
     /// Clean-up that is under way.
     cleaning: Mutex<Vec<tokio::task::JoinHandle<()>>>,
@@ -103,11 +106,12 @@ impl Lab {
 impl Vsphere {
     /// The provider `name`; nothing is asked of the server before it is needed. `run` makes names unique.
     #[must_use]
-    pub fn new(name: &str, settings: Settings, run: &str) -> Self {
+    pub fn new(name: &str, settings: Settings, run: &str, around: WhileAway) -> Self {
         let shared = Shared {
             name: name.to_owned(),
             settings,
             run: run.to_owned(),
+            around,
             lab: OnceCell::new(),
             cleaning: Mutex::default(),
             finished: Mutex::default(),
@@ -133,6 +137,14 @@ impl Shared {
     }
 
     async fn begin(&self) -> Result<Arc<Lab>, Vec<ProviderError>> {
+        if !self.settings.unset.is_empty() {
+            let unset = self.settings.unset.iter();
+            let unset = unset.map(|message| ProviderError::Environment {
+                message: message.clone(),
+                help: "set it".into(),
+            });
+            return Err(unset.collect());
+        }
         let endpoint = self.settings.endpoint().map_err(|missing| {
             vec![ProviderError::Environment {
                 message: format!(
@@ -146,7 +158,7 @@ impl Shared {
                 ),
             }]
         })?;
-        let client = Client::connect(&endpoint, &Cancel::new()).await;
+        let client = Client::connect(&endpoint, &self.around).await;
         let client = client.map_err(|error| vec![translate(error)])?;
         match place::find(&client, &self.settings).await {
             Ok(place) => Ok(Arc::new(Lab {
@@ -294,9 +306,10 @@ impl Provider for Vsphere {
 
     async fn publish(&self, machine: &Remote, mark: &Mark) -> Result<(), ProviderError> {
         let lab = self.shared.session().await?;
-        lab.name(machine, mark).await?;
+        let named = lab.name(machine, mark).await;
+        // its record knows it, also without the name, which the next run gives it
         locked(&self.shared.finished).remove(&machine.uuid);
-        Ok(())
+        named
     }
 
     async fn remove(&self, machine: &Remote, stage: &str) -> Result<bool, ProviderError> {

@@ -13,6 +13,9 @@ pub(super) const PROJECT: &str = "forge.project";
 pub(super) const STAGE: &str = "forge.stage";
 pub(super) const FINGERPRINT: &str = "forge.fingerprint";
 
+/// How long machines may take to be made that somebody has begun who is gone.
+const MAKING: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// What is read of a machine to know it.
 const ABOUT: &[&str] = &[
     "name",
@@ -36,6 +39,15 @@ fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
 pub(super) fn snapshot(machine: &Remote) -> Option<Ref> {
     let id = Some(&machine.snapshot).filter(|id| !id.is_empty());
     id.map(|id| Ref::new("VirtualMachineSnapshot", id))
+}
+
+/// The newest snapshot of the machine with this description.
+pub(super) fn snapshot_about(read: &Properties, about: &str) -> Option<Ref> {
+    let tree = read.get("snapshot")?;
+    let trees = ["rootSnapshotList", "childSnapshotList"];
+    let all = trees.into_iter().flat_map(|name| tree.find_all(name));
+    let mut ours = all.filter(|one| one.text_of("description") == Some(about));
+    ours.next_back()?.reference_of("snapshot")
 }
 
 /// Whether the machine has a snapshot with this id.
@@ -184,6 +196,23 @@ impl Lab {
                 Ok(true)
             }
             _ => Ok(false),
+        }
+    }
+
+    /// The machine of this name in the folder, also one that is being made at the moment by somebody who is gone.
+    pub(super) async fn named(&self, name: &str) -> Result<Option<Ref>, VimError> {
+        let found = self.place.machine(&self.client, name).await?;
+        if found.is_some() || !self.client.let_machines_be_made(MAKING).await? {
+            return Ok(found);
+        }
+        self.place.machine(&self.client, name).await
+    }
+
+    /// Removes the machine of this name in the folder, if there is one.
+    pub(super) async fn destroy_named(&self, name: &str) -> Result<(), VimError> {
+        match self.named(name).await? {
+            Some(vm) => self.destroy(&vm).await,
+            None => Ok(()),
         }
     }
 

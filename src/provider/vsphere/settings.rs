@@ -43,6 +43,8 @@ pub struct Settings {
     pub address_settle: Option<Duration>,
     /// The folder of the datastore for install media.
     pub iso_folder: Option<String>,
+    /// Why other settings are not known: the environment lacks their variables.
+    pub unset: Vec<String>,
 }
 
 impl Settings {
@@ -79,6 +81,7 @@ impl Settings {
             guest_network,
             address_settle: settle,
             iso_folder: get("iso_folder"),
+            unset: Vec::new(),
         })
     }
 

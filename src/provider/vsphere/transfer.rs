@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::try_join_all;
 use sha2::{Digest as _, Sha256};
 
+use super::error::Attempts;
 use super::{Lab, hardware, misfit, owned, translate};
 use crate::model::{Digest, Remote, Size};
 use crate::provider::{Exported, LaunchSpec, ProviderError, Work};
@@ -16,16 +17,30 @@ use crate::vim::{
     ImportParams, ImportSpec, Lease, LeaseFile, ManifestEntry, Ref, VimError, Waiting,
 };
 
-/// Writes the disks of a machine's snapshot, all at once.
+/// Writes the disks of a machine's snapshot, all at once; with a new lease when the transfer breaks off.
 pub(super) async fn export(
     lab: &Lab,
     machine: &Remote,
     work: Work<'_>,
 ) -> Result<Vec<Exported>, ProviderError> {
+    let mut attempts = Attempts::new("the export", work.cancel, work.note);
+    loop {
+        match export_once(lab, machine, &work).await {
+            Err(error) => attempts.after(error).await?,
+            done => return done,
+        }
+    }
+}
+
+async fn export_once(
+    lab: &Lab,
+    machine: &Remote,
+    work: &Work<'_>,
+) -> Result<Vec<Exported>, ProviderError> {
     let (vm, _) = lab.there(machine).await?;
     // a template stays where it is while it is read
     let template = lab.as_machine(&vm).await.map_err(translate)?;
-    let exported = export_machine(lab, (&vm, machine), &work).await;
+    let exported = export_machine(lab, (&vm, machine), work).await;
     if template {
         lab.client.mark_as_template(&vm).await.map_err(translate)?;
     }
@@ -108,10 +123,13 @@ async fn receive(lease: &Lease, work: &Work<'_>) -> Result<Vec<Exported>, Provid
 /// What has come must be what the server has sent.
 fn prove(entry: &ManifestEntry, digest: &Digest, size: u64) -> Result<(), ProviderError> {
     let differs = |what: String| {
-        Err(ProviderError::Failed(format!(
-            "the download of {} is not what the server has sent: {what}",
-            entry.key
-        )))
+        Err(ProviderError::Broken {
+            message: format!(
+                "the download of {} is not what the server has sent: {what}",
+                entry.key
+            ),
+            help: "something between here and the ESXi host changes what is sent".into(),
+        })
     };
     if entry.size != 0 && entry.size != size {
         return differs(format!("{size} bytes instead of {}", entry.size));

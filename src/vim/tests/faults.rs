@@ -1,4 +1,4 @@
-use crate::vim::soap::{never_arrived, open, repeatable, version};
+use crate::vim::soap::{harmless, never_arrived, open, repeatable, version};
 use crate::vim::{Element, Fault, Ref, VimError};
 
 const XSI: &str = "xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"";
@@ -113,6 +113,14 @@ fn only_what_does_no_harm_is_sent_twice() {
         "WaitForUpdatesEx",
     ] {
         assert!(!repeatable(method), "{method}");
+    }
+    assert!(harmless("Destroy_Task") && harmless("RevertToSnapshot_Task"));
+    for method in [
+        "CreateVM_Task",
+        "CreateSnapshot_Task",
+        "MoveDatastoreFile_Task",
+    ] {
+        assert!(!harmless(method), "{method}");
     }
     assert!(never_arrived(
         503,

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::model::Secret;
 use crate::sys::Cancel;
-use crate::vim::{Client, Endpoint, Ref, Trust, VimError, Waiting};
+use crate::vim::{Client, Endpoint, Ref, Trust, VimError, Waiting, WhileAway};
 
 const PASSWORD: &str = "hunter2&<";
 
@@ -157,7 +157,9 @@ fn endpoint() -> Endpoint {
 
 async fn connected() -> (Shared, Client) {
     let (shared, url) = server().await;
-    let client = Client::open(&endpoint(), url).await.unwrap();
+    let client = Client::open(&endpoint(), url, WhileAway::default())
+        .await
+        .unwrap();
     (shared, client)
 }
 
@@ -292,8 +294,8 @@ async fn after_logout_nobody_logs_in_again() {
 
 #[tokio::test]
 async fn a_cancelled_connect_returns_at_once() {
-    let cancel = Cancel::new();
-    cancel.cancel(crate::sys::CancelKind::Graceful);
-    let made = Client::connect(&endpoint(), &cancel).await;
+    let around = WhileAway::default();
+    around.cancel.cancel(crate::sys::CancelKind::Graceful);
+    let made = Client::connect(&endpoint(), &around).await;
     assert!(matches!(made, Err(VimError::Cancelled)));
 }
