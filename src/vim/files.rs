@@ -221,7 +221,7 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = between(datacenter, from, to);
+        let body = between(datacenter, from, to, "destination");
         let moved = self
             .task(
                 self.file_manager()?,
@@ -241,7 +241,7 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = between(datacenter, from, to);
+        let body = between(datacenter, from, to, "destination");
         let manager = self.file_manager()?;
         let copied = self.task(manager, "CopyDatastoreFile_Task", body, waiting);
         copied.await.map(drop)
@@ -256,13 +256,7 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = |xml: &mut Xml| {
-            xml.element("sourceName", from)
-                .reference("sourceDatacenter", datacenter)
-                .element("destName", to)
-                .reference("destDatacenter", datacenter)
-                .element("force", true);
-        };
+        let body = between(datacenter, from, to, "dest");
         let manager = self.content().virtual_disk_manager.as_ref();
         let manager = has(manager, "virtual disk manager")?;
         let copied = self.task(manager, "CopyVirtualDisk_Task", body, waiting);
@@ -312,13 +306,18 @@ impl Client {
     }
 }
 
-/// From one file of a datacenter's to another, over what may be there.
-fn between(datacenter: &Ref, from: &DatastorePath, to: &DatastorePath) -> impl Fn(&mut Xml) {
+/// From one file of a datacenter's to another, over what may be there; the API has two words for where it goes.
+fn between(
+    datacenter: &Ref,
+    from: &DatastorePath,
+    to: &DatastorePath,
+    word: &str,
+) -> impl Fn(&mut Xml) {
     move |xml: &mut Xml| {
         xml.element("sourceName", from)
             .reference("sourceDatacenter", datacenter)
-            .element("destinationName", to)
-            .reference("destinationDatacenter", datacenter)
+            .element(&format!("{word}Name"), to)
+            .reference(&format!("{word}Datacenter"), datacenter)
             .element("force", true);
     }
 }
