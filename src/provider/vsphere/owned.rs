@@ -35,6 +35,11 @@ fn extra<'p>(read: &'p Properties, key: &str) -> Option<&'p str> {
     option.text_of("value")
 }
 
+/// Whether forge has made a machine.
+pub(super) fn is_marked(read: &Properties) -> bool {
+    extra(read, PROJECT).is_some() && extra(read, STAGE).is_some()
+}
+
 /// The snapshot that a machine was left at; somebody else's machine need not have one.
 pub(super) fn snapshot(machine: &Remote) -> Option<Ref> {
     let id = Some(&machine.snapshot).filter(|id| !id.is_empty());

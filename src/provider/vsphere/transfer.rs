@@ -37,10 +37,11 @@ async fn export_once(
     machine: &Remote,
     work: &Work<'_>,
 ) -> Result<Vec<Exported>, ProviderError> {
-    let (vm, _) = lab.there(machine).await?;
-    // a template stays where it is while it is read
-    let template = lab.as_machine(&vm).await.map_err(translate)?;
-    let exported = export_machine(lab, (&vm, machine), work).await;
+    let (vm, read) = lab.there(machine).await?;
+    let own = owned::is_marked(&read);
+    // a template is exported as a machine; somebody else's is left as it is, and the server says whether that does
+    let template = own && lab.as_machine(&vm).await.map_err(translate)?;
+    let exported = export_machine(lab, (&vm, machine, own), work).await;
     if template {
         lab.client.mark_as_template(&vm).await.map_err(translate)?;
     }
@@ -49,7 +50,7 @@ async fn export_once(
 
 async fn export_machine(
     lab: &Lab,
-    machine: (&Ref, &Remote),
+    machine: (&Ref, &Remote, bool),
     work: &Work<'_>,
 ) -> Result<Vec<Exported>, ProviderError> {
     let lease = open(lab, machine, work.cancel).await?;
@@ -67,7 +68,7 @@ async fn export_machine(
 
 async fn open(
     lab: &Lab,
-    (vm, machine): (&Ref, &Remote),
+    (vm, machine, own): (&Ref, &Remote, bool),
     cancel: &Cancel,
 ) -> Result<Lease, ProviderError> {
     if let Some(snapshot) = owned::snapshot(machine) {
@@ -75,6 +76,15 @@ async fn open(
             // servers before 6.7 export machines only
             Err(error) if error.is("NotSupported") || error.is("NotImplemented") => {}
             other => return other.map_err(translate),
+        }
+        if !own {
+            return Err(ProviderError::Environment {
+                message: format!(
+                    "this server exports machines only as they stand, and `{}` is not forge's to take back to its snapshot",
+                    machine.name
+                ),
+                help: "let a `provision` stage come between: its machine is a clone".into(),
+            });
         }
         let waiting = Waiting::quiet(cancel);
         let reverted = lab.client.revert(&snapshot, &waiting).await;
