@@ -141,7 +141,7 @@ all = ["a", "d"]
     9 | timeout = "5 parsecs"
       |           ^^^^^^^^^^^
 
-    error: expected `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova` or `verify`, found `comand`
+    error: expected `command`, `iso-base`, `clone`, `provision`, `export`, `pack-ova`, `verify` or `publish`, found `comand`
       --> builds.toml:11:8
        |
     11 | kind = "comand"

@@ -68,19 +68,10 @@ pub(super) fn no_secrets(server: &VCenter, sandbox: &Sandbox) {
     }
 }
 
-/// Keeps machines between steps; else it depends on how busy this host is.
-fn keep_always(sandbox: &Sandbox) {
-    let text = sandbox.read("builds.toml");
-    let provision = "[stages.provision]\n";
-    let always = format!("{provision}checkpoint = \"always\"\n");
-    sandbox.write("builds.toml", &text.replacen(provision, &always, 1));
-}
-
 #[test]
 fn vm_a_build_on_vcenter_from_the_iso_to_the_verified_ova_and_what_becomes_of_its_machines() {
     let server = VCenter::start();
     let sandbox = server.project();
-    keep_always(&sandbox);
     let _ = forge(&sandbox, &["run", "ova"])
         .exits(0)
         .prints("25 passed")
