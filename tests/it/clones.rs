@@ -1,8 +1,8 @@
 //! Machines on a server that forge did not make, as what clones are made of; what clones are given; a host without clones.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::support::vcenter::VCenter;
+use super::support::vcenter::{Running, VCenter};
 use super::support::{Output, Sandbox, vm};
 
 /// The project: clones of the machine `golden`.
@@ -293,4 +293,98 @@ fn vm_a_host_without_vcenter_copies_disks_instead_of_cloning() {
     let left = server.govc(&["datastore.ls", "-ds", "Packer"]);
     let left: Vec<&str> = left.lines().filter(|name| *name != "bare").collect();
     assert_eq!(left, ["forge"]);
+}
+
+/// Hardware with everything in it.
+const EVERYTHING: &str = r#"
+[stages.iso-base.machine]
+cpus = 4
+cores_per_socket = 2
+firmware = "efi-secure"
+guest_id = "debian12_64Guest"
+nics = [{ adapter = "e1000e", mac = "00:50:56:01:02:03" }, { adapter = "e1000", network = "DVPG" }]
+disks = [
+    { size = "2GiB", controller = "lsilogic-sas" },
+    { size = "1GiB", controller = "pvscsi" },
+    { size = "1GiB", controller = "sata" },
+    { size = "1GiB", controller = "nvme" },
+]
+vsphere = { cpu_hot_add = true, memory_hot_add = true, cpu_reservation = 500, memory_reservation = "64MiB", nested = true, tpm = true, video_memory = "8MiB", provisioning = "eager", extra_config = { "disk.EnableUUID" = "TRUE" } }
+"#;
+
+/// What a machine has beside its devices.
+fn has_settings(config: &Value) {
+    let has = |path: &str| config.pointer(path).cloned().unwrap_or_default();
+    for (path, value) in [
+        ("/firmware", json!("efi")),
+        ("/bootOptions/efiSecureBootEnabled", json!(true)),
+        ("/hardware/numCPU", json!(4)),
+        ("/hardware/numCoresPerSocket", json!(2)),
+        ("/cpuHotAddEnabled", json!(true)),
+        ("/memoryHotAddEnabled", json!(true)),
+        ("/nestedHVEnabled", json!(true)),
+        ("/cpuAllocation/reservation", json!(500)),
+        ("/memoryAllocation/reservation", json!(64)),
+        ("/guestId", json!("debian12_64Guest")),
+        ("/version", json!("vmx-15")),
+    ] {
+        assert_eq!(has(path), value, "{path}: {config:#}");
+    }
+    let extra = has("/extraConfig");
+    let uuid = json!({ "key": "disk.EnableUUID", "value": "TRUE" });
+    assert!(extra.as_array().unwrap().contains(&uuid), "{extra:#}");
+}
+
+#[test]
+fn vm_a_new_machine_has_all_that_it_is_said_to_have() {
+    let server = VCenter::start();
+    let sandbox = server.project();
+    let text = sandbox.read("builds.toml");
+    sandbox.write("builds.toml", &format!("{text}{EVERYTHING}"));
+    let args = ["run", "iso-base", "--provider", "lab", "--output", "plain"];
+    let mut running = Running::start(&sandbox, &args);
+    running.wait_for("console: https://127.0.0.1:");
+    let name = server.machines().remove(0);
+    let (made, list) = (
+        about(&server, &name),
+        server.govc(&["device.ls", "-vm", &name]),
+    );
+    assert_eq!(running.end("-INT").0, Some(130));
+    let config = &made["config"];
+    has_settings(config);
+    let disks = devices(&made, "Hard disk");
+    assert_eq!(disks.len(), 4);
+    assert_eq!(disks[0]["backing"]["eagerlyScrub"], true);
+    let bus = |disk: &Value| {
+        let all = &config["hardware"]["device"];
+        let found = all
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|d| d["key"] == disk["controllerKey"]);
+        found.unwrap()["deviceInfo"]["label"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let buses: Vec<String> = disks.iter().map(|disk| bus(disk)).collect();
+    assert_eq!(
+        buses,
+        [
+            "SCSI controller 0",
+            "SCSI controller 1",
+            "SATA controller 0",
+            "NVME controller 0"
+        ]
+    );
+    assert_eq!(
+        devices(&made, "Network adapter")[0]["macAddress"],
+        "00:50:56:01:02:03"
+    );
+    assert_eq!(
+        devices(&made, "Video card")[0]["videoRamSizeInKB"],
+        8 * 1024
+    );
+    assert!(list.contains("VirtualTPM"), "{list}");
+    assert!(server.machines().is_empty());
 }
