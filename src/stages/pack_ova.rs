@@ -32,13 +32,7 @@ pub(super) async fn execute(
     let disks = disks(exported, &name)?;
     context.output.step("writing the descriptor");
     let nvram = exported.files.get(&nvram_name()?);
-    let description = Description {
-        nvram: nvram.map(|stored| NvramFile {
-            href: format!("{name}.nvram"),
-            size: stored.size,
-        }),
-        ..describe(&resolver, kind, exported, &name, &disks)?
-    };
+    let description = describe(&resolver, kind, exported, &name, (&disks, nvram))?;
     let written = ovf::write(&description).map_err(|e| failure(e.to_string()))?;
     for warning in &written.warnings {
         context.output.warn(warning.clone());
@@ -71,7 +65,6 @@ pub(super) async fn execute(
     }
     let fields = resolver.map(&kind.manifest)?;
     let texts = Texts::new(&name, &written.text, &packed, &description, &disks, &fields);
-    let nvram = nvram.cloned();
     publish(host, &name, (&disks, nvram), &packed, &ova_path, &texts)
 }
 
@@ -137,7 +130,7 @@ fn describe(
     kind: &PackOva,
     exported: &Artifact,
     name: &str,
-    disks: &[PackedDisk],
+    (disks, nvram): (&[PackedDisk], Option<&StoredFile>),
 ) -> Result<Description, StageFailure> {
     let machine = exported
         .machine
@@ -159,7 +152,10 @@ fn describe(
         name: name.to_owned(),
         hardware: machine.hardware.clone(),
         disks: disks.iter().map(|disk| disk.file.clone()).collect(),
-        nvram: None,
+        nvram: nvram.map(|stored| NvramFile {
+            href: format!("{name}.nvram"),
+            size: stored.size,
+        }),
         product: Product {
             name: resolver.text(&kind.product)?,
             vendor: optional(resolver, kind.vendor.as_ref())?,
@@ -272,7 +268,7 @@ fn manifest(
 fn publish(
     host: &Host,
     name: &str,
-    (disks, nvram): (&[PackedDisk], Option<StoredFile>),
+    (disks, nvram): (&[PackedDisk], Option<&StoredFile>),
     packed: &PackedOva,
     ova_path: &Path,
     texts: &Texts,
@@ -307,7 +303,7 @@ fn publish(
     if let Some(nvram) = nvram {
         let stored = StoredFile {
             path: Some(shown(&format!("{name}.nvram"))),
-            ..nvram
+            ..nvram.clone()
         };
         outputs::show(host, &stored, Place::Copy)?;
         artifact.files.insert(nvram_name()?, stored);

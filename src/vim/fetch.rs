@@ -86,14 +86,14 @@ impl Client {
         request: RequestBuilder,
         url: &Url,
     ) -> Result<Response, VimError> {
-        match request.send().await {
-            Ok(answer) if answer.status().is_success() => Ok(answer),
-            Ok(answer) => Err(VimError::Http {
-                what: format!("`{}` at {}", url.path(), host_and_port(url)),
-                status: answer.status().as_u16(),
-            }),
-            Err(error) => Err(http.failure(url, error).await),
+        let answer = http.answer(url, request).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
         }
+        Err(VimError::Http {
+            what: format!("`{}` at {}", url.path(), host_and_port(url)),
+            status: answer.status().as_u16(),
+        })
     }
 
     /// Makes sure of the session, so that nobody refuses a long upload after its first bytes.

@@ -221,16 +221,16 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = between(datacenter, from, to, "destination");
-        let moved = self
-            .task(
-                self.file_manager()?,
-                "MoveDatastoreFile_Task",
-                body,
-                waiting,
-            )
-            .await;
-        moved.map(drop)
+        let manager = self.file_manager()?;
+        let method = "MoveDatastoreFile_Task";
+        self.between(
+            manager,
+            method,
+            datacenter,
+            (from, to, "destination"),
+            waiting,
+        )
+        .await
     }
 
     /// Copies a file over what may be there; `FileManager.CopyDatastoreFile_Task`.
@@ -241,10 +241,16 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = between(datacenter, from, to, "destination");
         let manager = self.file_manager()?;
-        let copied = self.task(manager, "CopyDatastoreFile_Task", body, waiting);
-        copied.await.map(drop)
+        let method = "CopyDatastoreFile_Task";
+        self.between(
+            manager,
+            method,
+            datacenter,
+            (from, to, "destination"),
+            waiting,
+        )
+        .await
     }
 
     /// Copies a virtual disk, with all that it is based on, over what may be there;
@@ -256,11 +262,31 @@ impl Client {
         to: &DatastorePath,
         waiting: &Waiting<'_>,
     ) -> Result<(), VimError> {
-        let body = between(datacenter, from, to, "dest");
         let manager = self.content().virtual_disk_manager.as_ref();
         let manager = has(manager, "virtual disk manager")?;
-        let copied = self.task(manager, "CopyVirtualDisk_Task", body, waiting);
-        copied.await.map(drop)
+        let method = "CopyVirtualDisk_Task";
+        self.between(manager, method, datacenter, (from, to, "dest"), waiting)
+            .await
+    }
+
+    /// Moves or copies from one file of a datacenter's to another, over what may be there; the API has two words for where
+    /// it goes.
+    async fn between(
+        &self,
+        manager: &Ref,
+        method: &str,
+        datacenter: &Ref,
+        (from, to, word): (&DatastorePath, &DatastorePath, &str),
+        waiting: &Waiting<'_>,
+    ) -> Result<(), VimError> {
+        let body = |xml: &mut Xml| {
+            xml.element("sourceName", from)
+                .reference("sourceDatacenter", datacenter)
+                .element(&format!("{word}Name"), to)
+                .reference(&format!("{word}Datacenter"), datacenter)
+                .element("force", true);
+        };
+        self.task(manager, method, body, waiting).await.map(drop)
     }
 
     /// Deletes a file, or a folder with all in it; one that is not there is fine. `FileManager.DeleteDatastoreFile_Task`.
@@ -303,21 +329,5 @@ impl Client {
             .append_pair("dcPath", datacenter_path.trim_matches('/'))
             .append_pair("dsName", &file.datastore);
         url
-    }
-}
-
-/// From one file of a datacenter's to another, over what may be there; the API has two words for where it goes.
-fn between(
-    datacenter: &Ref,
-    from: &DatastorePath,
-    to: &DatastorePath,
-    word: &str,
-) -> impl Fn(&mut Xml) {
-    move |xml: &mut Xml| {
-        xml.element("sourceName", from)
-            .reference("sourceDatacenter", datacenter)
-            .element(&format!("{word}Name"), to)
-            .reference(&format!("{word}Datacenter"), datacenter)
-            .element("force", true);
     }
 }

@@ -84,6 +84,30 @@ impl Http {
         self.client.request(method, url)
     }
 
+    /// Sends a request to `url`; gives the answer, a bad one too.
+    pub(super) async fn answer(
+        &self,
+        url: &Url,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, VimError> {
+        match request.send().await {
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.failure(url, error).await),
+        }
+    }
+
+    /// The text of an answer that came from `url`.
+    pub(super) async fn text(
+        &self,
+        url: &Url,
+        answer: reqwest::Response,
+    ) -> Result<String, VimError> {
+        match answer.text().await {
+            Ok(text) => Ok(text),
+            Err(error) => Err(self.failure(url, error).await),
+        }
+    }
+
     /// What the failure of a request to `url` means.
     pub(super) async fn failure(&self, url: &Url, error: reqwest::Error) -> VimError {
         let server = host_and_port(url);

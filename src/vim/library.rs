@@ -118,17 +118,10 @@ impl LibraryFile {
 impl Client {
     /// The library `name`.
     pub async fn library(&self, name: &str) -> Result<Option<Library>, VimError> {
-        let spec = json!({"spec": {"name": name}});
-        let found = Ask::post(LIBRARY, &[("~action", "find")], &spec);
-        let found = self.rest(found).await?;
-        for id in texts(&found) {
-            let library = Library::read(&self.one(LIBRARY, &id).await?);
-            // the search takes capitals and small letters for the same
-            if library.name == name {
-                return Ok(Some(library));
-            }
-        }
-        Ok(None)
+        let found = self
+            .find_named(LIBRARY, &json!({"name": name}), name)
+            .await?;
+        Ok(found.map(|found| Library::read(&found)))
     }
 
     /// The names of all libraries, as far as they are not too many.
@@ -143,16 +136,9 @@ impl Client {
         library: &Library,
         name: &str,
     ) -> Result<Option<LibraryItem>, VimError> {
-        let spec = json!({"spec": {"library_id": library.id, "name": name}});
-        let found = Ask::post(ITEM, &[("~action", "find")], &spec);
-        let found = self.rest(found).await?;
-        for id in texts(&found) {
-            let item = LibraryItem::read(&self.one(ITEM, &id).await?);
-            if item.name == name {
-                return Ok(Some(item));
-            }
-        }
-        Ok(None)
+        let spec = json!({"library_id": library.id, "name": name});
+        let found = self.find_named(ITEM, &spec, name).await?;
+        Ok(found.map(|found| LibraryItem::read(&found)))
     }
 
     /// The names of a library's items, as far as they are not too many.
@@ -226,6 +212,25 @@ impl Client {
     /// What the API says of one thing.
     pub(super) async fn one(&self, path: &str, id: &str) -> Result<Value, VimError> {
         self.rest(Ask::get(&with_id(path, id), &[])).await
+    }
+
+    /// The one that a search finds and that has just this name.
+    async fn find_named(
+        &self,
+        path: &str,
+        spec: &Value,
+        name: &str,
+    ) -> Result<Option<Value>, VimError> {
+        let spec = json!({"spec": spec});
+        let found = Ask::post(path, &[("~action", "find")], &spec);
+        for id in texts(&self.rest(found).await?) {
+            let one = self.one(path, &id).await?;
+            // the search takes capitals and small letters for the same
+            if text(&one, "name") == name {
+                return Ok(Some(one));
+            }
+        }
+        Ok(None)
     }
 
     /// The names behind a list of identifiers.

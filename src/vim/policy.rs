@@ -5,8 +5,9 @@ use std::time::Duration;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 
+use super::rest::fault;
 use super::tags::Named;
-use super::{ApiType, Client, Element, Fault, Ref, VimError, Xml, soap};
+use super::{ApiType, Client, Element, Ref, VimError, Xml, soap};
 
 /// The name of its schema.
 const NAMESPACE: &str = "urn:pbm";
@@ -67,12 +68,10 @@ impl Client {
         body: impl FnOnce(&mut Xml),
     ) -> Result<Element, VimError> {
         if self.about().api == ApiType::HostAgent {
-            return Err(Fault {
-                kind: "NotSupported".into(),
-                message: "storage policies are vCenter's: a single host has none".into(),
-                detail: Element::default(),
-            }
-            .into());
+            return Err(fault(
+                "NotSupported",
+                "storage policies are vCenter's: a single host has none".into(),
+            ));
         }
         let mut xml = Xml::new();
         xml.reference("_this", this);
@@ -97,7 +96,7 @@ impl Client {
         let session = cookie.split_once('=').map_or("", |(_, value)| value);
         let mut header = Xml::new();
         header.element("vcSessionCookie", session.trim_matches('"'));
-        let sent = self
+        let request = self
             .dress(&wire.http, Method::POST, &url)
             .header(CONTENT_TYPE, "text/xml; charset=utf-8")
             .header("SOAPAction", ACTION)
@@ -107,18 +106,10 @@ impl Client {
                 header.as_str(),
                 method,
                 inside,
-            ))
-            .send()
-            .await;
-        let answer = match sent {
-            Ok(answer) => answer,
-            Err(error) => return Err(wire.http.failure(&url, error).await),
-        };
+            ));
+        let answer = wire.http.answer(&url, request).await?;
         let status = answer.status().as_u16();
-        let text = match answer.text().await {
-            Ok(text) => text,
-            Err(error) => return Err(wire.http.failure(&url, error).await),
-        };
+        let text = wire.http.text(&url, answer).await?;
         match soap::open(method, &text) {
             Err(VimError::Fault(fault)) => Err(VimError::Fault(fault)),
             opened if status == 200 => opened,

@@ -183,16 +183,11 @@ impl Client {
         let mut url = self.inner.wire.base.clone();
         url.set_path(path);
         let http = &self.inner.wire.http;
-        let sent = http
+        let request = http
             .request(Method::POST, url.clone())
             .basic_auth(&endpoint.username, Some(endpoint.password.reveal()))
-            .timeout(PATIENCE)
-            .send()
-            .await;
-        let answer = match sent {
-            Ok(answer) => answer,
-            Err(error) => return Err(http.failure(&url, error).await),
-        };
+            .timeout(PATIENCE);
+        let answer = http.answer(&url, request).await?;
         if answer.status().as_u16() == 401 {
             let server = self.server();
             let why = format!("the REST API of {server} does not let this account in");
@@ -229,10 +224,7 @@ impl Client {
     /// The value in an answer, or what it says is wrong.
     async fn opened(&self, url: &Url, answer: Response) -> Result<Value, VimError> {
         let status = answer.status();
-        let text = match answer.text().await {
-            Ok(text) => text,
-            Err(error) => return Err(self.inner.wire.http.failure(url, error).await),
-        };
+        let text = self.inner.wire.http.text(url, answer).await?;
         let read: Option<Value> = serde_json::from_str(&text).ok();
         if status.is_success() {
             return match read {
@@ -278,7 +270,8 @@ impl Client {
     }
 }
 
-fn fault(kind: &str, message: String) -> VimError {
+/// A fault as the other API would tell it.
+pub(super) fn fault(kind: &str, message: String) -> VimError {
     Fault {
         kind: kind.to_owned(),
         message,

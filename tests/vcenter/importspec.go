@@ -8,7 +8,7 @@ import (
 
 	"github.com/vmware/govmomi/ovf"
 	"github.com/vmware/govmomi/simulator"
-	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 )
 
@@ -18,14 +18,11 @@ func createImportSpec(c *call) (any, types.BaseMethodFault) {
 	if !ok {
 		return nil, &types.ManagedObjectNotFound{Obj: c.this}
 	}
-	body := manager.CreateImportSpec(c.ctx, req)
-	if f := body.Fault(); f != nil {
-		if fault, ok := f.VimFault().(types.BaseMethodFault); ok {
-			return nil, fault
-		}
-		return nil, &types.SystemError{Reason: f.String}
+	value, fault := delegate(c.ctx, manager, func(lk *simulator.Context) soap.HasFault { return manager.CreateImportSpec(lk, req) })
+	if fault != nil {
+		return nil, fault
 	}
-	res := body.(*methods.CreateImportSpecBody).Res
+	res := &types.CreateImportSpecResponse{Returnval: value.(types.OvfCreateImportSpecResult)}
 	env, err := ovf.Unmarshal(strings.NewReader(req.OvfDescriptor))
 	spec, ok := res.Returnval.ImportSpec.(*types.VirtualMachineImportSpec)
 	if err != nil || !ok || env.VirtualSystem == nil || len(env.VirtualSystem.VirtualHardware) == 0 {

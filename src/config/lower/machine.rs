@@ -312,9 +312,13 @@ pub(super) fn vm_name(here: &Here<'_>) -> Option<String> {
     Some(name)
 }
 
-/// A machine that comes from another: its hardware and login.
-pub(super) fn machine(here: &Here<'_>, hand_on: &mut Inherited) -> (Hardware, Option<Ssh>) {
-    let hardware = hardware(here, None, hand_on);
+/// A machine that comes from another: its hardware and login; `base` is `[machine]`, if that other is no stage's.
+pub(super) fn machine(
+    here: &Here<'_>,
+    base: Option<&Table>,
+    hand_on: &mut Inherited,
+) -> (Hardware, Option<Ssh>) {
+    let hardware = hardware(here, base, hand_on);
     check_disks(here, &hardware);
     let ssh = ssh(here);
     hand_on.ssh.clone_from(&ssh);
@@ -387,10 +391,7 @@ pub(super) fn clone(
         hand_on.provider = source.as_ref().map(|source| source.provider.clone());
     }
     let base = lowering.machine.filter(|_| source.is_some());
-    let hardware = hardware(here, base, hand_on);
-    check_disks(here, &hardware);
-    let ssh = ssh(here);
-    hand_on.ssh.clone_from(&ssh);
+    let (hardware, ssh) = machine(here, base, hand_on);
     Some(Clone {
         source: match source {
             Some(read) => Some(read?),

@@ -20,7 +20,7 @@ pub(super) fn provision(
     here: &Here<'_>,
     hand_on: &mut Inherited,
 ) -> Option<Provision> {
-    let (hardware, ssh) = machine::machine(here, hand_on);
+    let (hardware, ssh) = machine::machine(here, None, hand_on);
     let shutdown = machine::shutdown(here, hand_on);
     let mut steps = Vec::new();
     for node in here.get("steps").map(Node::one_or_many).unwrap_or_default() {

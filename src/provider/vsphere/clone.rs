@@ -3,9 +3,8 @@
 use super::hardware::{
     Bench, add_disk, add_nic, controller_kind, marked, processor, provisioning, video,
 };
-use super::place::{Misfit, Place};
-use crate::diag::closest;
-use crate::model::{Controller, Customization, Firmware, Hardware, Network, Nic, Size};
+use super::place::{Misfit, Place, meant};
+use crate::model::{Controller, Customization, Disk, Firmware, Hardware, Network, Nic, Size};
 use crate::provider::Mark;
 use crate::vim::{
     ConfigSpec, CustomizationLinux, Device, DeviceChange, DeviceSpec, Element, NetworkBacking,
@@ -36,13 +35,9 @@ pub(super) fn config(
             add_disk(&mut bench, disk, None, (place, provisioning(hardware)));
             continue;
         };
-        if old.capacity.is_some_and(|capacity| capacity < disk.size) {
-            grows = true;
-            let mut raw = old.raw.clone();
-            raw.set("capacityInKB", (disk.size.bytes() >> 10).to_string());
-            raw.set("capacityInBytes", disk.size.bytes().to_string());
-            bench.devices.push(DeviceChange::edit(DeviceSpec::Raw(raw)));
-        }
+        let change = grown(old, disk);
+        grows |= change.is_some();
+        bench.devices.extend(change);
     }
     let mut cards = devices.iter().filter(|d| d.mac.is_some());
     for nic in &hardware.nics {
@@ -64,6 +59,15 @@ pub(super) fn config(
 /// The disks of a machine, in order.
 pub(super) fn disks(devices: &[Device]) -> impl Iterator<Item = &Device> {
     devices.iter().filter(|d| d.kind == "VirtualDisk")
+}
+
+/// The change that makes a disk as large as it should be; none: it is.
+pub(super) fn grown(old: &Device, disk: &Disk) -> Option<DeviceChange> {
+    old.capacity.filter(|capacity| *capacity < disk.size)?;
+    let mut raw = old.raw.clone();
+    raw.set("capacityInKB", (disk.size.bytes() >> 10).to_string());
+    raw.set("capacityInBytes", disk.size.bytes().to_string());
+    Some(DeviceChange::edit(DeviceSpec::Raw(raw)))
 }
 
 /// A network card on the network where it should be, with the address that it should have.
@@ -104,11 +108,9 @@ fn vapp(hardware: &Hardware, properties: &[Element]) -> Result<Option<Element>, 
         let Some(known) = properties.iter().find(|p| p.text_of("id") == Some(id)) else {
             return Err(Misfit {
                 message: format!("the machine that is cloned has no vApp property `{id}`"),
-                help: match (closest(id, ids()), ids().next()) {
-                    (Some(near), _) => format!("did you mean `{near}`?"),
-                    (None, Some(_)) => format!("it has {}", ids().collect::<Vec<_>>().join(", ")),
-                    (None, None) => "it has none: leave `vapp_properties` out".into(),
-                },
+                help: meant(id, ids(), "it has", || {
+                    "it has none: leave `vapp_properties` out".into()
+                }),
             });
         };
         let mut info = known.clone();

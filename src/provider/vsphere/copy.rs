@@ -7,9 +7,7 @@ use super::{Lab, clone, misfit, owned, translate};
 use crate::model::{Firmware, Hardware, Remote};
 use crate::provider::{LaunchSpec, ProviderError};
 use crate::sys::Cancel;
-use crate::vim::{
-    ConfigSpec, DatastorePath, Device, DeviceChange, DeviceSpec, Ref, VimError, Waiting,
-};
+use crate::vim::{ConfigSpec, DatastorePath, Device, Ref, VimError, Waiting};
 
 /// Makes the machine `name` with copies of another's disks.
 pub(super) async fn machine(
@@ -114,13 +112,7 @@ async fn grow(lab: &Lab, vm: &Ref, hardware: &Hardware, cancel: &Cancel) -> Resu
     let devices = lab.client.devices(vm).await?;
     let larger = clone::disks(&devices)
         .zip(&hardware.disks)
-        .filter_map(|(old, disk)| {
-            old.capacity.filter(|size| *size < disk.size)?;
-            let mut raw = old.raw.clone();
-            raw.set("capacityInKB", (disk.size.bytes() >> 10).to_string());
-            raw.set("capacityInBytes", disk.size.bytes().to_string());
-            Some(DeviceChange::edit(DeviceSpec::Raw(raw)))
-        });
+        .filter_map(|(old, disk)| clone::grown(old, disk));
     let change = ConfigSpec {
         devices: larger.chain(hardware::video(hardware, &devices)).collect(),
         ..ConfigSpec::default()

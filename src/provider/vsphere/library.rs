@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::place::{Misfit, meant};
 use super::{Lab, Shared, misfit, owned, translate};
-use crate::diag::closest;
-use crate::provider::vsphere::place::Misfit;
 use crate::provider::{Appliance, Mark, ProviderError, Published, Work};
 use crate::vim::{Library, LibraryItem, LibraryPush, LibraryUpdate, VimError};
 
@@ -15,14 +14,12 @@ const OVF: &str = "ovf";
 
 /// What is not there, with what may have been meant.
 pub(super) fn absent(what: &str, name: &str, names: &[String]) -> ProviderError {
-    let near = closest(name, names.iter().map(String::as_str));
+    let names = names.iter().map(String::as_str);
     misfit(Misfit {
         message: format!("there is no {what} `{name}`"),
-        help: match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if names.is_empty() => "this account sees none at all".into(),
-            None => format!("there: {}", names.join(", ")),
-        },
+        help: meant(name, names, "there:", || {
+            "this account sees none at all".into()
+        }),
     })
 }
 
@@ -48,22 +45,9 @@ fn line<'d>(description: &'d str, key: &str) -> Option<&'d str> {
 /// Refuses to touch an item that is not of this project and stage.
 fn ours(item: &LibraryItem, library: &str, mark: &Mark) -> Result<(), ProviderError> {
     let told = &item.description;
-    let name = &item.name;
-    match (line(told, owned::PROJECT), line(told, owned::STAGE)) {
-        (Some(project), Some(stage)) if project == mark.project && stage == mark.stage => Ok(()),
-        (Some(project), Some(stage)) => Err(misfit(Misfit {
-            message: format!(
-                "there is an item `{name}` in the library `{library}` already, of project {project}, stage {stage}"
-            ),
-            help: "set `item` of one of the two stages".into(),
-        })),
-        _ => Err(misfit(Misfit {
-            message: format!(
-                "there is an item `{name}` in the library `{library}` already, and forge did not make it"
-            ),
-            help: "rename or remove it, or set the stage's `item`".into(),
-        })),
-    }
+    let told = (line(told, owned::PROJECT), line(told, owned::STAGE));
+    let what = format!("an item `{}` in the library `{library}`", item.name);
+    owned::claimed(told, mark, &what, "item")
 }
 
 impl Lab {

@@ -85,7 +85,8 @@ async fn upload(
     done.await.map_err(translate)
 }
 
-/// Uploads a file under a name that says what its content is, unless it is there whole. It is `part` until it is complete, so that two builds at once do no harm: the later one moves the same content over it.
+/// Uploads a file under a name that says what its content is, unless it is there whole. It is `part` until it is complete,
+/// so that two builds at once do no harm: the later one moves the same content over it.
 async fn upload_once(
     lab: &Lab,
     from: &Path,

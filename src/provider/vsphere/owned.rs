@@ -40,6 +40,27 @@ pub(super) fn is_marked(read: &Properties) -> bool {
     extra(read, PROJECT).is_some() && extra(read, STAGE).is_some()
 }
 
+/// Refuses to touch what is not of this project and stage, which `told` says of it; `key` is the setting that gives it
+/// another name.
+pub(super) fn claimed(
+    told: (Option<&str>, Option<&str>),
+    mark: &Mark,
+    what: &str,
+    key: &str,
+) -> Result<(), ProviderError> {
+    match told {
+        (Some(project), Some(stage)) if project == mark.project && stage == mark.stage => Ok(()),
+        (Some(project), Some(stage)) => Err(ProviderError::Environment {
+            message: format!("there is {what} already, of project {project}, stage {stage}"),
+            help: format!("set `{key}` of one of the two stages"),
+        }),
+        _ => Err(ProviderError::Environment {
+            message: format!("there is {what} already, and forge did not make it"),
+            help: format!("rename or remove it, or set the stage's `{key}`"),
+        }),
+    }
+}
+
 /// The snapshot that a machine was left at; somebody else's machine need not have one.
 pub(super) fn snapshot(machine: &Remote) -> Option<Ref> {
     let id = Some(&machine.snapshot).filter(|id| !id.is_empty());
@@ -199,21 +220,8 @@ impl Lab {
     pub(super) async fn ours(&self, vm: &Ref, mark: &Mark) -> Result<(), ProviderError> {
         let read = self.client.read(vm, ABOUT).await.map_err(translate)?;
         let name = read.text("name").unwrap_or_default();
-        match (extra(&read, PROJECT), extra(&read, STAGE)) {
-            (Some(project), Some(stage)) if project == mark.project && stage == mark.stage => {
-                Ok(())
-            }
-            (Some(project), Some(stage)) => Err(ProviderError::Environment {
-                message: format!(
-                    "there is a machine `{name}` already, of project {project}, stage {stage}"
-                ),
-                help: "set `vm_name` of one of the two stages".into(),
-            }),
-            _ => Err(ProviderError::Environment {
-                message: format!("there is a machine `{name}` already, and forge did not make it"),
-                help: "rename or remove it, or set the stage's `vm_name`".into(),
-            }),
-        }
+        let told = (extra(&read, PROJECT), extra(&read, STAGE));
+        claimed(told, mark, &format!("a machine `{name}`"), "vm_name")
     }
 
     /// Removes a machine if it bears the mark of this stage.

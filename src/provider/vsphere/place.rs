@@ -52,28 +52,47 @@ impl From<VimError> for PlaceError {
     }
 }
 
+/// What may have been meant by a name that is not there: a near one, else all of them behind `lead`, or what `none` says.
+pub(super) fn meant<'n>(
+    wanted: &str,
+    names: impl Iterator<Item = &'n str> + Clone,
+    lead: &str,
+    none: impl FnOnce() -> String,
+) -> String {
+    if let Some(near) = closest(wanted, names.clone()) {
+        return format!("did you mean `{near}`?");
+    }
+    listed(names, lead, none)
+}
+
+/// All names behind `lead`, or what `none` says.
+fn listed<'n>(
+    names: impl Iterator<Item = &'n str>,
+    lead: &str,
+    none: impl FnOnce() -> String,
+) -> String {
+    match names.collect::<Vec<_>>() {
+        all if all.is_empty() => none(),
+        all => format!("{lead} {}", all.join(", ")),
+    }
+}
+
 /// Picks the one that is `wanted`, or the only one.
 fn pick(what: &str, key: &str, wanted: Option<&str>, all: &[Found]) -> Result<Found, Misfit> {
     let names = || all.iter().map(|found| found.name.as_str());
-    let list = || match all.len() {
-        0 => format!("the server shows no {what} to this account"),
-        _ => format!("there: {}", names().collect::<Vec<_>>().join(", ")),
-    };
+    let none = || format!("the server shows no {what} to this account");
     match (wanted, all) {
         (Some(wanted), _) => {
             let found = all.iter().find(|found| found.name == wanted);
             found.cloned().ok_or_else(|| Misfit {
                 message: format!("there is no {what} `{wanted}`"),
-                help: match closest(wanted, names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => list(),
-                },
+                help: meant(wanted, names(), "there:", none),
             })
         }
         (None, [only]) => Ok(only.clone()),
         (None, _) => Err(Misfit {
             message: format!("`{key}` is not set, and there is not just one {what}"),
-            help: format!("set `{key}`; {}", list()),
+            help: format!("set `{key}`; {}", listed(names(), "there:", none)),
         }),
     }
 }

@@ -39,9 +39,13 @@ impl Lab {
         network: Option<&str>,
     ) -> Vec<ProviderError> {
         // once in a run is enough: what changes meanwhile is told by what fails
-        if locked(&self.passed).contains(hardware) {
-            return Vec::new();
-        }
+        let others = {
+            let passed = locked(&self.passed);
+            if passed.contains(hardware) {
+                return Vec::new();
+            }
+            !passed.is_empty()
+        };
         let mut errors = Vec::new();
         for nic in &hardware.nics {
             errors.extend(self.place.network(&nic.network, network).err().map(misfit));
@@ -56,17 +60,8 @@ impl Lab {
                 help: "remove what is not needed there, or choose another `datastore`".into(),
             });
         }
-        match self
-            .client
-            .privileges(&self.place.machines, PRIVILEGES)
-            .await
-        {
-            Ok(missing) if missing.is_empty() => {}
-            Ok(missing) => errors.push(ProviderError::Environment {
-                message: format!("the account lacks privileges: {}", missing.join(", ")),
-                help: "grant them on the datacenter, or use another account".into(),
-            }),
-            Err(error) => errors.push(translate(error)),
+        if !others {
+            errors.extend(self.whatever_the_hardware().await);
         }
         match self.virtual_hardware(hardware).await {
             Ok(more) => errors.extend(more),
@@ -79,12 +74,36 @@ impl Lab {
         errors
     }
 
-    /// Whether the hosts know the hardware's version and the kind of guest; whether there is a host at all.
+    /// What stands in the way of any machine: the account's privileges, and whether there is a host at all.
+    async fn whatever_the_hardware(&self) -> Vec<ProviderError> {
+        let mut errors = Vec::new();
+        match self
+            .client
+            .privileges(&self.place.machines, PRIVILEGES)
+            .await
+        {
+            Ok(missing) if missing.is_empty() => {}
+            Ok(missing) => errors.push(ProviderError::Environment {
+                message: format!("the account lacks privileges: {}", missing.join(", ")),
+                help: "grant them on the datacenter, or use another account".into(),
+            }),
+            Err(error) => errors.push(translate(error)),
+        }
+        if self.place.environment.is_some() {
+            match self.usable_hosts().await {
+                Ok((_, error)) => errors.extend(error),
+                Err(error) => errors.push(translate(error)),
+            }
+        }
+        errors
+    }
+
+    /// Whether the hosts know the hardware's version and the kind of guest.
     async fn virtual_hardware(&self, hardware: &Hardware) -> Result<Vec<ProviderError>, VimError> {
         let Some(browser) = &self.place.environment else {
             return Ok(Vec::new());
         };
-        let mut errors = Vec::from_iter(self.usable_hosts().await?.1);
+        let mut errors = Vec::new();
         let wanted = hardware.hardware_version;
         let known = self.client.hardware_versions(browser).await?;
         if !known.is_empty() && !known.contains(&wanted) {

@@ -1,7 +1,7 @@
 //! Machines of somebody else's that clones are made of, and templates.
 
 use super::clone::{Source, differences};
-use super::place::Misfit;
+use super::place::{Misfit, meant};
 use super::{Lab, misfit, translate};
 use crate::diag::closest;
 use crate::model::{Firmware, Hardware, MachineSource, Remote};
@@ -161,11 +161,7 @@ fn snapshot(
     let names = || all.iter().map(|(_, name, _)| name.as_str());
     Err(Misfit {
         message: format!("the machine `{machine}` has no snapshot `{wanted}`"),
-        help: match (closest(wanted, names()), names().next()) {
-            (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Some(_)) => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
-            (None, None) => "it has none".into(),
-        },
+        help: meant(wanted, names(), "it has", || "it has none".into()),
     })
 }
 
