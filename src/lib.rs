@@ -14,6 +14,9 @@ pub mod model;
 // Source text, spans, diagnostics with hints, near names, and how they are drawn.
 pub mod diag;
 
+// The language of gossfiles: templates, matchers, verdicts, reports; reaches no system.
+pub mod goss;
+
 // The text of `builds.toml` and `vars/` to a [`model::Project`], or every fault with its span.
 pub mod config;
 
