@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::common::{Choice, Global};
 use super::{CliError, world::RealWorld};
 use crate::config::{self, Loaded};
-use crate::model::{Late, Name, Project, ProviderKind, Stage, StageKey, Text, UnresolvedError};
+use crate::model::{
+    Late, Name, Project, ProviderKind, Size, Stage, StageKey, Text, UnresolvedError,
+};
 use crate::plan::{Facts, Graph};
 use crate::provider::Provider;
 use crate::provider::qemu::{Qemu, Settings};
@@ -300,9 +302,24 @@ pub(super) fn cache_dir(global: &Global) -> Result<PathBuf, CliError> {
 }
 
 pub(super) fn open_store(cache: &Path) -> Result<Store, CliError> {
-    Store::open(cache).map_err(|e| {
+    let quota = quota()?;
+    let store = Store::open(cache).map_err(|e| {
         CliError::environment(format!("cannot use the cache {}: {e}", cache.display()))
             .help("set FORGE_CACHE_DIR to a directory that can be written")
+    })?;
+    Ok(store.limited(quota))
+}
+
+/// `$FORGE_CACHE_QUOTA`: how much the store may hold.
+fn quota() -> Result<Option<Size>, CliError> {
+    const NAME: &str = "FORGE_CACHE_QUOTA";
+    let Some(text) = std::env::var_os(NAME).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let text = text.to_string_lossy();
+    let quota = Size::parse(&text);
+    quota.map(Some).map_err(|e| {
+        CliError::input(format!("{NAME}={text}: {e}")).help("such as FORGE_CACHE_QUOTA=50GiB")
     })
 }
 

@@ -36,6 +36,7 @@ mod mark;
 mod objects;
 mod projects;
 mod put;
+mod quota;
 mod session;
 mod staging;
 mod survey;

@@ -10,7 +10,7 @@ use super::error::at;
 use super::mark::{has_mark, mark};
 use super::session::Session;
 use super::{Staging, StoreError};
-use crate::model::{Artifact, Digest, StoredFile};
+use crate::model::{Artifact, Digest, Size, StoredFile};
 use crate::sys;
 
 /// How an object is shown at a path.
@@ -50,6 +50,7 @@ pub struct ObjectSummary {
 pub struct Store {
     root: PathBuf,
     session: Session,
+    pub(super) quota: Option<Size>,
 }
 
 impl Store {
@@ -70,6 +71,7 @@ impl Store {
         Ok(Self {
             root: cache.to_owned(),
             session: Session::open(cache)?,
+            quota: None,
         })
     }
 

@@ -111,6 +111,18 @@ fn force_runs_a_fresh_stage() {
 }
 
 #[test]
+fn a_quota_without_a_unit_is_told() {
+    let output = two()
+        .env("FORGE_CACHE_QUOTA", "50")
+        .forge(&["cache", "ls"])
+        .exits(2);
+    assert_eq!(
+        output.stderr,
+        "error: FORGE_CACHE_QUOTA=50: expected a size, such as `64GiB`\n  help: such as FORGE_CACHE_QUOTA=50GiB\n"
+    );
+}
+
+#[test]
 fn clean_forgets_and_removes() {
     let sandbox = two();
     let _ = sandbox.forge(&["run"]).exits(0);
