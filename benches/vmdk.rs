@@ -15,7 +15,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use forge::image::ova::{PackFile, PackInput, pack};
-use forge::image::ovf::{self, Description, DiskFile, Product};
+use forge::image::ovf::{self, Deploy, Description, DiskFile, Product};
 use forge::image::vmdk::{self, WriteOptions};
 use forge::image::{RawDisk, Window, raw};
 use forge::model::{Controller, Digest, Disk, Firmware, Hardware, Size};
@@ -77,19 +77,17 @@ fn pack_ova(vmdk: &str, to: &str) {
         nvram: None,
         product: Product::default(),
         annotation: None,
-        eula: None,
+        eulas: Vec::new(),
+        deploy: Deploy::default(),
     };
-    let input = PackInput {
-        name: "bench",
-        descriptor: &ovf::write(&description).unwrap().text,
-        files: &[PackFile {
-            name: "disk.vmdk".into(),
-            path: vmdk.into(),
-            // The export has told it.
-            digest: Some(Digest::of(b"bench")),
-        }],
-        mtime: 0,
-    };
+    let descriptor = ovf::write(&description).unwrap().text;
+    let files = [PackFile {
+        name: "disk.vmdk".into(),
+        path: vmdk.into(),
+        // The export has told it.
+        digest: Some(Digest::of(b"bench")),
+    }];
+    let input = PackInput::new("bench", &descriptor, &files, 0);
     let out = File::create(to).unwrap();
     pack(&input, &out, &|_| {}, &Cancel::new()).unwrap();
 }

@@ -3,6 +3,7 @@
 #   need GROUP…   makes sure that the Debian packages of these groups are installed:
 #                 build (compiling forge), run (building images), test, bench
 #   need_rust     makes sure that cargo can be called
+#   need_judges DIR   makes sure that DIR has the tools that tests ask for their verdict
 #   need_go DIR   makes sure that a Go that the tests' vCenter is built with can be called; one that is missing goes to DIR
 
 packages_of() {
@@ -10,9 +11,9 @@ packages_of() {
     build) echo build-essential pkg-config libssl-dev ca-certificates git ;;
     run) echo qemu-system-x86 qemu-utils ovmf openssh-client \
         apt dpkg dpkg-dev cpio python3 zstd xz-utils xorriso mtools mmdebstrap ;;
-    test) echo openssh-server openssh-client dropbear-bin openssl mtools xorriso qemu-utils procps util-linux tar \
-        python3-venv curl ;;
-    bench) echo packer sshpass jq ;;
+    test) echo openssh-server openssh-client dropbear-bin openssl mtools xorriso qemu-utils procps util-linux tar e2fsprogs \
+        python3-venv python3-libvmdk curl virt-v2v libarchive-tools ;;
+    bench) echo packer sshpass jq e2fsprogs ;;
     *) echo "packages_of: no group $1" >&2; return 1 ;;
     esac
 }
@@ -56,6 +57,16 @@ need_rust() {
     fi
     command -v cargo >/dev/null || {
         echo "Rust is missing: install it with rustup (https://rustup.rs), then run this again" >&2
+        exit 3
+    }
+}
+
+# Tools of Python's that judge what forge writes, in DIR.
+need_judges() {
+    [ -x "$1/bin/cot" ] && return 0
+    [ -x "$1/bin/python3" ] || python3 -m venv "$1"
+    "$1/bin/pip" install --quiet --disable-pip-version-check 'cot==2.2.1' || {
+        echo "could not install cot, the common OVF tool (pip install cot)" >&2
         exit 3
     }
 }

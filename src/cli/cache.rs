@@ -5,14 +5,15 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 
 use super::clean::parse_age;
-use super::common::{self, Choice, Global};
-use super::session::{Session, cache_dir, find_project, open_store, store_error};
+use super::common::{self, Global};
+use super::session::{cache_dir, find_project, open_store, store_error};
 use super::{CliError, Exit};
-use crate::report::{self, DryRun, Paint};
-use crate::stages::Kept;
-use crate::store::keep_set;
+use crate::model::{Digest, Size};
+use crate::net;
+use crate::report::{self, CacheSort, DryRun, Paint};
+use crate::store::{Limits, Store};
 
-/// What gc leaves alone though no record needs it: a run may still come back to it.
+/// What gc leaves alone though nothing that was built last needs it: somebody may come back to it.
 const DEFAULT_AGE: &str = "7d";
 
 /// Look after the store: list, verify, collect
@@ -24,16 +25,27 @@ pub(super) struct CacheArgs {
 
 #[derive(Debug, Subcommand)]
 enum CacheCommand {
-    /// List what the store has, the newest use first
-    Ls,
+    /// List what the store has: layers of machines as trees, then files and downloads
+    Ls {
+        /// In which order
+        #[arg(long, value_name = "ORDER", default_value = "used")]
+        sort: SortArg,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Read everything and compare it with its digest; what is damaged is set aside
     Verify,
-    /// Remove what no record of any project needs
+    /// Remove what no stage's last result and no machine needs, by age and size
     Gc {
-        /// Also keep what was used more recently than this
+        /// Keep what was used more recently than this
         #[arg(long, value_name = "DURATION", default_value = DEFAULT_AGE)]
         older_than: String,
-        /// Show what would be removed
+        /// Then remove what was used longest ago until the store has no more than this, checkpoints first; else
+        /// `FORGE_CACHE_QUOTA`
+        #[arg(long, value_name = "SIZE")]
+        quota: Option<String>,
+        /// Show what would be removed, and why
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
@@ -41,15 +53,23 @@ enum CacheCommand {
     Dir,
 }
 
+/// `--sort`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SortArg {
+    /// The newest use first
+    Used,
+    /// The largest first
+    Size,
+    /// By the names of the stages
+    Name,
+}
+
 pub(super) fn run(global: &Global, args: CacheArgs) -> Result<Exit, CliError> {
     let cache = cache_dir(global)?;
     let paint = Paint::new(global.colour_stdout());
     match args.command {
         CacheCommand::Dir => common::print(format!("{}\n", cache.display()).as_bytes())?,
-        CacheCommand::Ls => {
-            let objects = open_store(&cache)?.list().map_err(|e| store_error(&e))?;
-            common::print(report::cache_text(&objects, SystemTime::now()).as_bytes())?;
-        }
+        CacheCommand::Ls { sort, json } => list(global, &open(global)?, sort, json)?,
         CacheCommand::Verify => {
             let report = open_store(&cache)?
                 .verify(&|_, _| {})
@@ -63,26 +83,69 @@ pub(super) fn run(global: &Global, args: CacheArgs) -> Result<Exit, CliError> {
         }
         CacheCommand::Gc {
             older_than,
+            quota,
             dry_run,
-        } => gc(global, parse_age(&older_than)?, dry_run)?,
+        } => {
+            let age = parse_age(&older_than)?;
+            let quota = quota.as_deref().map(parse_quota).transpose()?;
+            let store = open(global)?;
+            let quota = quota.or(store.quota().map(Size::bytes));
+            gc(&store, Limits { age, quota }, dry_run)?;
+        }
     }
     Ok(Exit::Done)
 }
 
-fn gc(global: &Global, age: Duration, dry_run: bool) -> Result<(), CliError> {
-    let report = if find_project(global).is_ok() {
-        let session = Session::load(global, &Choice::default())?;
-        let (store, db) = session.open()?;
-        let mut keep = keep_set(&store, Some((&session.root, &db)), None, Some(age))
-            .map_err(|e| store_error(&e))?;
-        keep.extend(Kept::new(&session.state_dir()).digests());
-        store.gc(&keep, Some(age), dry_run)
-    } else {
-        let store = open_store(&cache_dir(global)?)?;
-        let keep = keep_set(&store, None, None, Some(age)).map_err(|e| store_error(&e))?;
-        store.gc(&keep, Some(age), dry_run)
+fn parse_quota(text: &str) -> Result<u64, CliError> {
+    Size::parse(text)
+        .map(Size::bytes)
+        .map_err(|e| CliError::input(format!("`--quota {text}`: {e}")))
+}
+
+/// Opens the store, and has it know the project here, whose records count.
+fn open(global: &Global) -> Result<Store, CliError> {
+    let store = open_store(&cache_dir(global)?)?;
+    if let Ok(root) = find_project(global) {
+        store.register(&root).map_err(|e| store_error(&e))?;
+    }
+    Ok(store)
+}
+
+fn list(global: &Global, store: &Store, sort: SortArg, json: bool) -> Result<(), CliError> {
+    let inventory = store.inventory().map_err(|e| store_error(&e))?;
+    let stored = |digest: &Digest| store.contains(digest);
+    let unfinished = net::sweep(store.root(), Duration::ZERO, true, &stored);
+    let unfinished = unfinished.map_err(|e| unreadable(&e))?;
+    let sort = match sort {
+        SortArg::Used => CacheSort::Used,
+        SortArg::Size => CacheSort::Size,
+        SortArg::Name => CacheSort::Name,
     };
-    let report = report.map_err(|e| store_error(&e))?;
+    let listing = report::CacheListing {
+        inventory: &inventory,
+        origins: &net::origins(store.root()),
+        unfinished: &unfinished,
+        sort,
+    };
+    let text = if json || global.json() {
+        format!("{:#}\n", report::cache_json(&listing))
+    } else {
+        report::cache_text(&listing, SystemTime::now())
+    };
+    common::print(text.as_bytes())
+}
+
+fn gc(store: &Store, limits: Limits, dry_run: bool) -> Result<(), CliError> {
+    let mut report = store.gc(limits, dry_run).map_err(|e| store_error(&e))?;
+    let stored = |digest: &Digest| store.contains(digest);
+    let swept = net::sweep(store.root(), limits.age, dry_run, &stored);
+    let swept = swept.map_err(|e| unreadable(&e))?;
+    report.leftovers += swept.files.len();
+    report.freed += swept.bytes;
     let dry = if dry_run { DryRun::Yes } else { DryRun::No };
-    common::print(report::gc_text(&report, dry).as_bytes())
+    common::print(report::gc_text(&report, limits, dry).as_bytes())
+}
+
+fn unreadable(error: &std::io::Error) -> CliError {
+    CliError::environment(format!("cannot look at the downloads: {error}"))
 }

@@ -11,8 +11,9 @@ use super::common::{self, Choice, Global};
 use super::session::{Session, run_facts, store_error};
 use super::{CliError, Exit};
 use crate::model::{Digest, MachineState, Size, StageKey};
-use crate::stages::{Host, Kept, OnError, remove_machines};
-use crate::store::{Db, StepCheckpoint, Store, keep_set};
+use crate::net;
+use crate::stages::{Host, OnError, remove_machines};
+use crate::store::{Db, Kept, Limits, StepCheckpoint, Store};
 use crate::sys::FileLock;
 
 /// Remove what stages have left: artifacts, machines, records; the next run builds them anew
@@ -48,19 +49,22 @@ pub(super) fn run(global: &Global, args: CleanArgs) -> Result<Exit, CliError> {
                 .help("wait until it has finished")
         })?;
     let runtime = common::runtime()?;
+    if !args.dry_run {
+        runtime.block_on(reclaim(&host));
+    }
     let mut cleaner = Cleaner {
         session: &session,
+        store: &store,
         db: &db,
         servers: (&host, &runtime),
         dry_run: args.dry_run,
         removed: Vec::new(),
         bytes: 0,
-        forgotten: BTreeSet::new(),
     };
     for key in stages(&session, &args, &db)? {
         cleaner.stage(&key, age)?;
     }
-    cleaner.collect(&store, args.cache)?;
+    cleaner.collect(args.cache)?;
     runtime.block_on(host.close());
     let verb = if args.dry_run {
         "would remove"
@@ -115,15 +119,23 @@ fn stages(session: &Session, args: &CleanArgs, db: &Db) -> Result<Vec<StageKey>,
         .collect())
 }
 
+/// Finishes what killed forges have left on servers, and tells it.
+pub(super) async fn reclaim(host: &Host) {
+    let (removed, wrong) = crate::stages::reclaim(host).await;
+    for what in removed {
+        common::warn(&format!("cleaned up after a forge that was killed: {what}"));
+    }
+    wrong.iter().for_each(|text| common::warn(text));
+}
+
 struct Cleaner<'a> {
     session: &'a Session,
+    store: &'a Store,
     db: &'a Db,
     servers: (&'a Host, &'a tokio::runtime::Runtime),
     dry_run: bool,
     removed: Vec<String>,
     bytes: u64,
-    /// What the forgotten records needed.
-    forgotten: BTreeSet<Digest>,
 }
 
 impl Cleaner<'_> {
@@ -153,29 +165,30 @@ impl Cleaner<'_> {
         self.machines(key, self.db.remote_machines(Some(key)))?;
         self.removed.push(format!("the record of {key}"));
         if !self.dry_run {
-            let forgotten = self.db.forget(key).map_err(|e| store_error(&e))?;
-            self.forgotten.extend(
-                forgotten
-                    .iter()
-                    .flat_map(|record| record.artifact.digests()),
-            );
+            let records = self.db.recorded(key).map_err(|e| store_error(&e))?;
+            self.doom(records.iter().flat_map(|record| record.artifact.digests()))?;
+            self.db.forget(key).map_err(|e| store_error(&e))?;
         }
         self.kept_machine(key)
     }
 
+    /// What of these no record needs in the end goes; written down before the records go.
+    fn doom(&self, digests: impl Iterator<Item = Digest>) -> Result<(), CliError> {
+        self.store.doom(digests).map_err(|e| store_error(&e))
+    }
+
     /// What the stage could have gone on from, if it was not used within `age`.
     fn checkpoints(&mut self, key: &StageKey, age: Option<Duration>) -> Result<(), CliError> {
-        let old = match self.dry_run {
-            true => self.db.checkpoints_of(key, age),
-            false => self.db.forget_checkpoints(key, age),
-        };
+        let old = self.db.checkpoints_of(key, age);
         let old = old.map_err(|e| store_error(&e))?;
-        if !old.is_empty() {
-            self.removed.push(format!("the checkpoints of {key}"));
+        if old.is_empty() {
+            return Ok(());
         }
+        self.removed.push(format!("the checkpoints of {key}"));
         if !self.dry_run {
-            let digests = old.iter().flat_map(StepCheckpoint::digests);
-            self.forgotten.extend(digests);
+            self.doom(old.iter().flat_map(StepCheckpoint::digests))?;
+            let forgotten = self.db.forget_checkpoints(key, age);
+            forgotten.map_err(|e| store_error(&e))?;
         }
         Ok(())
     }
@@ -184,9 +197,9 @@ impl Cleaner<'_> {
         let kept = Kept::new(&self.session.state_dir());
         if let Some(machine) = kept.get(key) {
             self.machines(key, vec![machine.clone()])?;
-            self.forgotten.extend(machine.digests());
             self.removed.push(format!("the failed machine of {key}"));
             if !self.dry_run {
+                self.doom(machine.digests())?;
                 kept.remove(key).map_err(|e| {
                     CliError::environment(format!("cannot remove a failed machine: {e}"))
                 })?;
@@ -236,26 +249,24 @@ impl Cleaner<'_> {
 
     /// Frees what the forgotten records alone needed; `everything`: whatever no record needs, install media too. A dry run
     /// cannot know it: the records still stand.
-    fn collect(&mut self, store: &Store, everything: bool) -> Result<(), CliError> {
+    fn collect(&mut self, everything: bool) -> Result<(), CliError> {
         if self.dry_run {
             return Ok(());
         }
-        let mut keep = keep_set(store, Some((&self.session.root, self.db)), None, None)
-            .map_err(|e| store_error(&e))?;
-        keep.extend(Kept::new(&self.session.state_dir()).digests());
+        self.bytes = self.store.tidy().map_err(|e| store_error(&e))?;
         if !everything {
-            let all = store.list().map_err(|e| store_error(&e))?;
-            let others = all.iter().map(|object| object.digest);
-            keep.extend(others.filter(|digest| !self.forgotten.contains(digest)));
+            return Ok(());
         }
-        let report = store.gc(&keep, None, false).map_err(|e| store_error(&e))?;
-        self.bytes = report.freed;
-        if everything {
-            let downloads = self.session.cache.join("downloads");
-            if downloads.exists() {
-                remove(&downloads)?;
-                self.removed.push("downloads".to_owned());
-            }
+        let report = self.store.gc(Limits::default(), false);
+        self.bytes += report.map_err(|e| store_error(&e))?.freed;
+        let stored = |digest: &Digest| self.store.contains(digest);
+        let swept = net::sweep(&self.session.cache, Duration::ZERO, false, &stored);
+        let swept = swept.map_err(|e| {
+            CliError::environment(format!("cannot remove unfinished downloads: {e}"))
+        })?;
+        self.bytes += swept.bytes;
+        for name in swept.files {
+            self.removed.push(format!("the unfinished download {name}"));
         }
         Ok(())
     }

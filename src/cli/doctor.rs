@@ -1,6 +1,7 @@
 //! `forge doctor`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -12,7 +13,8 @@ use crate::provider::qemu::{Qemu, Settings};
 use crate::provider::{Provider, ProviderError};
 use crate::report::{self, Finding, Health, Paint};
 use crate::stages::OnError;
-use crate::sys;
+use crate::store::Store;
+use crate::sys::{self, Journal};
 
 /// Below this, builds fail in the middle.
 const LITTLE_SPACE: u64 = 5 << 30;
@@ -49,7 +51,14 @@ pub(super) fn run(global: &Global, args: DoctorArgs) -> Result<Exit, CliError> {
         });
     }
     let runtime = common::runtime()?;
-    findings.extend(runtime.block_on(qemu(&cache)));
+    match Store::open_as(&cache, &run_facts().id) {
+        Ok(store) => findings.extend(runtime.block_on(qemu(&cache, store.journal()))),
+        Err(error) => findings.push(bad(
+            "cache",
+            &error.to_string(),
+            "set FORGE_CACHE_DIR to a directory that can be written",
+        )),
+    }
     findings.push(program(
         "ssh",
         "`forge ssh` needs it",
@@ -123,8 +132,8 @@ fn explained(fault: ProviderError) -> (String, String) {
     }
 }
 
-async fn qemu(cache: &Path) -> Vec<Finding> {
-    let qemu = Qemu::new(Settings::default(), cache, &run_facts().id);
+async fn qemu(cache: &Path, journal: &Arc<Journal>) -> Vec<Finding> {
+    let qemu = Qemu::new(Settings::default(), cache, Arc::clone(journal));
     let mut findings = Vec::new();
     for (what, firmware) in [("qemu", Firmware::Bios), ("uefi firmware", Firmware::Efi)] {
         let faults = qemu.preflight(&hardware(firmware)).await;

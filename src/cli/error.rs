@@ -17,6 +17,8 @@ pub enum Exit {
     Failed,
     /// 2: the input is wrong.
     Input,
+    /// 2: `check --format nagios`, something does not hold.
+    Critical,
     /// 3: the environment does not fit.
     Environment,
     /// 10: `plan --detailed-exitcode`, something would run.
@@ -25,6 +27,8 @@ pub enum Exit {
     Bug,
     /// 130: interrupted.
     Interrupted,
+    /// What a shell or a command in a guest has ended with.
+    Guest(u8),
 }
 
 impl Exit {
@@ -34,11 +38,12 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
-            Self::Input => 2,
+            Self::Input | Self::Critical => 2,
             Self::Environment => 3,
             Self::WouldRun => 10,
             Self::Bug => 70,
             Self::Interrupted => 130,
+            Self::Guest(code) => code,
         }
     }
 }

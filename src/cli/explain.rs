@@ -3,9 +3,9 @@
 use clap::Args;
 
 use super::common::{self, Choice, Global};
-use super::session::{Session, plan_error, run_facts};
+use super::session::{Session, run_facts};
 use super::{CliError, Exit};
-use crate::plan::{self, Ingredients, Records as _};
+use crate::plan::{self, Records as _};
 use crate::report::{self, Explanation, Paint};
 use crate::stages::OnError;
 
@@ -38,27 +38,22 @@ pub(super) fn run(global: &Global, args: ExplainArgs) -> Result<Exit, CliError> 
     };
     let host = session.host(run_facts(), OnError::Cleanup)?;
     let records = host.db.records(&host.store);
-    let facts = session.survey(&host, std::slice::from_ref(&key));
-    let fresh = |upstream: &crate::model::StageKey| {
-        plan.steps
-            .iter()
-            .find(|step| step.key == *upstream)
-            .and_then(|step| match &step.decision {
-                plan::StepDecision::Fresh(record) => Some(record.artifact.digest()),
-                _ => None,
-            })
-    };
     let ingredients = match &step.decision {
-        // what runs first decides what it is made from
-        plan::StepDecision::Pending { .. } => Ingredients::default(),
-        _ => plan::ingredients(stage, &facts, &fresh).map_err(|e| plan_error(&e))?,
+        // what runs first may make what is not there yet
+        plan::StepDecision::Pending { .. } => {
+            let known = super::plan::ingredients(&session, &host, &plan, &key);
+            known.ok().flatten().unwrap_or_default()
+        }
+        _ => super::plan::ingredients(&session, &host, &plan, &key)?.unwrap_or_default(),
     };
+    let why = super::plan::why(&session, &host, &plan, &key);
     let last = records.last(&key);
     let explanation = Explanation {
         stage,
         decision: &step.decision,
         ingredients: &ingredients,
         last: last.as_ref(),
+        why: &why,
     };
     let text = if args.json || global.json() {
         format!("{:#}\n", report::explain_json(&explanation))

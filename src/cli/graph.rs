@@ -27,6 +27,8 @@ enum GraphFormat {
     Dot,
     /// Mermaid, for Markdown
     Mermaid,
+    /// A picture for browsers
+    Svg,
 }
 
 #[expect(
@@ -41,6 +43,7 @@ pub(super) fn run(global: &Global, args: GraphArgs) -> Result<Exit, CliError> {
         GraphFormat::Text => view.text(Paint::new(global.colour_stdout())),
         GraphFormat::Dot => view.dot(),
         GraphFormat::Mermaid => view.mermaid(),
+        GraphFormat::Svg => view.svg(),
     };
     common::print(text.as_bytes())?;
     Ok(Exit::Done)

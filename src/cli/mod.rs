@@ -1,9 +1,13 @@
 //! Arguments, wiring, exit codes; one file per command, no logic.
 
+mod ask;
 mod cache;
+mod check;
 mod clean;
 mod common;
 mod completions;
+mod console;
+mod disk;
 mod doctor;
 mod error;
 mod explain;
@@ -12,14 +16,17 @@ mod init;
 mod logs;
 mod ova;
 mod plan;
+mod progress;
 mod run;
 mod runs;
 mod schema;
+mod screenshot;
 mod session;
 mod signals;
 mod ssh;
 mod validate;
 mod vars;
+mod watch;
 mod world;
 
 use std::process::ExitCode;
@@ -56,9 +63,13 @@ enum Command {
     Logs(logs::LogsArgs),
     Runs(runs::RunsArgs),
     Ssh(ssh::SshArgs),
+    Screenshot(screenshot::ScreenshotArgs),
+    Console(console::ConsoleArgs),
     Cache(cache::CacheArgs),
     Doctor(doctor::DoctorArgs),
     Ova(ova::OvaArgs),
+    Check(check::CheckArgs),
+    Disk(disk::DiskArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -91,9 +102,13 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&global, args),
         Command::Runs(args) => runs::run(&global, args),
         Command::Ssh(args) => ssh::run(&global, args),
+        Command::Screenshot(args) => screenshot::run(&global, args),
+        Command::Console(args) => console::run(&global, args),
         Command::Cache(args) => cache::run(&global, args),
         Command::Doctor(args) => doctor::run(&global, args),
         Command::Ova(args) => ova::run(&global, args),
+        Command::Check(args) => check::run(&global, args),
+        Command::Disk(args) => disk::run(&global, args),
         Command::Schema(args) => schema::run(&global, args),
         Command::Completions(args) => completions::run(&global, args),
     };

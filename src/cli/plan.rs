@@ -1,12 +1,17 @@
 //! `forge plan`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use clap::Args;
 
 use super::common::{self, Choice, Global};
 use super::session::{Session, plan_error, run_facts};
 use super::{CliError, Exit};
-use crate::model::StageKey;
-use crate::plan::{self, Plan};
+use crate::engine::{Pools, Schedule};
+use crate::model::{Stage, StageKey};
+use crate::plan::{self, Ingredients, Plan, StepDecision, Why};
 use crate::report::{self, Paint};
 use crate::stages::{Host, OnError, server_of};
 
@@ -26,6 +31,9 @@ pub(super) struct PlanArgs {
     /// Also ask the servers that machines would be made on: whether everything there is as the build needs it
     #[arg(long)]
     refresh: bool,
+    /// Why this stage would run, back to the first causes; without targets, the plan is that of the stage
+    #[arg(long, value_name = "STAGE")]
+    why: Option<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -37,15 +45,73 @@ pub(super) struct PlanArgs {
 )]
 pub(super) fn run(global: &Global, args: PlanArgs) -> Result<Exit, CliError> {
     let session = Session::load(global, &args.choice)?;
-    let stages = session.select(&args.choice, &args.targets)?;
+    let targets = match (&args.why, args.targets.is_empty()) {
+        (Some(stage), true) => std::slice::from_ref(stage),
+        _ => &args.targets,
+    };
+    let stages = session.select(&args.choice, targets)?;
     let refresh = args.refresh;
     let plan = make(&session, &stages, &args.force, refresh)?;
-    print(global, &plan, args.json)?;
+    match &args.why {
+        Some(stage) => print_why(global, &session, &args, &plan, stage)?,
+        None => print(global, &plan, args.json)?,
+    }
     Ok(if args.detailed_exitcode && plan.has_work() {
         Exit::WouldRun
     } else {
         Exit::Done
     })
+}
+
+fn print_why(
+    global: &Global,
+    session: &Session,
+    args: &PlanArgs,
+    plan: &Plan,
+    stage: &str,
+) -> Result<(), CliError> {
+    let key = session.one_stage(&args.choice, stage)?;
+    let Some(step) = plan.steps.iter().find(|step| step.key == key) else {
+        return Err(CliError::input(format!("`{key}` is not part of this plan"))
+            .help("leave the targets out, or name one that needs it"));
+    };
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    let why = why(session, &host, plan, &key);
+    let text = if args.json || global.json() {
+        format!("{:#}\n", report::why_json(step, &why))
+    } else {
+        let paint = Paint::new(global.colour_stdout());
+        report::why_text(step, &why, paint)
+    };
+    common::print(text.as_bytes())
+}
+
+/// The causes of a stage's running.
+pub(super) fn why(session: &Session, host: &Host, plan: &Plan, key: &StageKey) -> Why {
+    let now = |key: &StageKey| ingredients(session, host, plan, key).ok().flatten();
+    plan::why(plan, key, &host.db.records(&host.store), &now)
+}
+
+/// What a stage would be made from, as far as it is known before anything has run.
+pub(super) fn ingredients(
+    session: &Session,
+    host: &Host,
+    plan: &Plan,
+    key: &StageKey,
+) -> Result<Option<Ingredients>, CliError> {
+    let Some(stage) = session.project.stage(key) else {
+        return Ok(None);
+    };
+    let facts = session.survey(host, std::slice::from_ref(key));
+    let fresh = |upstream: &StageKey| {
+        let step = plan.steps.iter().find(|step| step.key == *upstream)?;
+        match &step.decision {
+            StepDecision::Fresh(record) => Some(record.artifact.digest()),
+            _ => None,
+        }
+    };
+    let ingredients = plan::ingredients(stage, &facts, &fresh);
+    ingredients.map(Some).map_err(|e| plan_error(&e))
 }
 
 /// Shows the plan of `stages`: also `forge run --dry-run`.
@@ -71,15 +137,41 @@ pub(super) fn make(
     ask_servers(session, stages, &host, refresh)?;
     let facts = session.survey(&host, stages);
     let records = host.db.records(&host.store);
-    plan::make(
+    let plan = plan::make(
         &session.project,
         &session.graph,
         stages,
         &facts,
         &records,
         &forced,
-    )
-    .map_err(|e| plan_error(&e))
+    );
+    let mut plan = plan.map_err(|e| plan_error(&e))?;
+    plan.expected = Some(expected(session, &plan));
+    Ok(plan)
+}
+
+/// How long what will or may run takes together, by how long each stage took last.
+fn expected(session: &Session, plan: &Plan) -> Duration {
+    let steps = plan.steps.iter().filter(|step| !step.is_fresh());
+    let (mut stages, mut cost) = (Vec::new(), Vec::new());
+    for step in steps {
+        if let Some(stage) = session.project.stage(&step.key) {
+            stages.push(Arc::new(stage.clone()));
+            let expected = step.expected.unwrap_or_default();
+            cost.push(u64::try_from(expected.as_millis()).unwrap_or(u64::MAX / 4096));
+        }
+    }
+    let numbers: BTreeMap<&StageKey, usize> = stages.iter().map(|s| &s.key).zip(0..).collect();
+    let needs = |stage: &Arc<Stage>| {
+        let needs = stage.needs.iter().filter_map(|key| numbers.get(key));
+        needs.copied().collect()
+    };
+    let needs: Vec<Vec<usize>> = stages.iter().map(needs).collect();
+    let demands = stages.iter().map(|stage| crate::stages::demand(stage));
+    let limits = super::run::limits(session, None);
+    let schedule = Schedule::new(&needs, demands.collect(), &cost, limits);
+    let schedule = schedule.with_pools(Pools::of(&session.project.pools, &stages));
+    Duration::from_millis(schedule.makespan(&cost))
 }
 
 /// Looks whether the machines on servers are as they were left; with `refresh`, also whether more could be made there. A

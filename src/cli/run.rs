@@ -1,42 +1,53 @@
 //! `forge run`.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 
+use super::ask::{Asker, Lend};
 use super::common::{Choice, Global};
-use super::session::{Session, run_facts};
+use super::session::{Session, plan_error, run_facts};
 use super::{CliError, Exit, signals};
 use crate::engine::{self, Event, History, Limits, Redact, RunRequest, RunSummary, Sink};
 use crate::model::{Name, Redactor, Stage, StageKey};
 use crate::provider::vsphere::WhileAway;
-use crate::report::{self, OutputKind, Paint, TerminalOptions, Verbosity};
+use crate::report::{self, Ordered, OutputKind, Paint, TerminalOptions, Verbosity};
 use crate::stages::{Executors, Host, OnError, server_of};
 use crate::sys::{Cancel, FileLock, Holder, LockError};
 
 /// Build; only what is out of date runs
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(super) struct RunArgs {
     /// Targets or stages; none: the project's default
-    targets: Vec<String>,
+    pub(super) targets: Vec<String>,
     #[command(flatten)]
-    choice: Choice,
+    pub(super) choice: Choice,
     /// Run this stage even if it is up to date (may be repeated)
     #[arg(long, value_name = "STAGE")]
-    force: Vec<String>,
+    pub(super) force: Vec<String>,
     /// How many stages run at one time
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     jobs: Option<u32>,
     /// Stop everything at the first failure
     #[arg(long)]
     fail_fast: bool,
-    /// What becomes of a machine whose stage fails: thrown away, or kept for `forge ssh STAGE --failed`
+    /// What becomes of a machine whose stage fails: thrown away, kept for `forge ssh STAGE`, or what you answer when asked
     #[arg(long, value_name = "WHAT", default_value = "cleanup")]
     on_error: OnErrorArg,
+    /// Stop before each step of `provision` stages, for a look into the machine
+    #[arg(long)]
+    debug: bool,
+    /// Run again whenever something that the stages are made from changes, until Ctrl-C
+    #[arg(short, long, conflicts_with_all = ["dry_run", "debug"])]
+    watch: bool,
     /// Do not show the stages' output (it is in the logs)
     #[arg(short, long)]
-    quiet: bool,
+    pub(super) quiet: bool,
+    /// Write a trace of the run to this file, for Perfetto or chrome://tracing
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// Show what would run instead, as `forge plan` does
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -47,8 +58,10 @@ pub(super) struct RunArgs {
 enum OnErrorArg {
     /// Throw it away
     Cleanup,
-    /// Keep its disks
+    /// Keep it
     Keep,
+    /// Ask at the terminal
+    Ask,
 }
 
 #[expect(
@@ -56,17 +69,37 @@ enum OnErrorArg {
     reason = "every command takes its arguments whole"
 )]
 pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
+    match args.on_error {
+        OnErrorArg::Ask => super::ask::need_terminal(global, "`--on-error ask`")?,
+        OnErrorArg::Cleanup | OnErrorArg::Keep => {}
+    }
+    if args.debug {
+        super::ask::need_terminal(global, "`--debug`")?;
+    }
+    if args.watch {
+        return super::watch::run(global, &args);
+    }
     let session = Session::load(global, &args.choice)?;
+    once(global, &args, &session, display(global, args.quiet))
+}
+
+/// One run of a loaded project.
+pub(super) fn once(
+    global: &Global,
+    args: &RunArgs,
+    session: &Session,
+    (sink, lend): (Arc<dyn Sink>, Lend),
+) -> Result<Exit, CliError> {
     let stages = session.select(&args.choice, &args.targets)?;
     if args.dry_run {
-        return super::plan::show(global, &session, &stages, &args.force);
+        return super::plan::show(global, session, &stages, &args.force);
     }
-    let forced = forced(&session, &args.force)?;
+    let forced = forced(session, &args.force)?;
     let runtime = super::common::runtime()?;
     let summary = runtime.block_on(async {
-        let sink = sink(global, args.quiet);
+        let sink = traced(sink, args.trace.as_deref())?;
         let facts = run_facts();
-        let _lock = project_lock(&session, &args.targets, sink.as_ref()).await?;
+        let _lock = project_lock(session, &args.targets, sink.as_ref()).await?;
         let cancel = Cancel::new();
         let teller = Arc::clone(&sink);
         let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |message| {
@@ -80,15 +113,18 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
             tell: Arc::clone(&tell),
         };
         let host = session.host_while(facts, args.on_error.into(), &around)?;
+        if args.debug || matches!(args.on_error, OnErrorArg::Ask) {
+            let _ = host.attendant.set(Arc::new(Asker::new(args.debug, lend)));
+        }
         signals::watch(&cancel, move |message| tell(message.to_owned()));
-        recover(&host, sink.as_ref()).await?;
-        lost(&session, &stages, &host, sink.as_ref()).await;
-        if let Err(error) = preflight(&session, &stages, &host, &forced).await {
+        recover(&host, sink.as_ref()).await;
+        lost(session, &stages, &host, sink.as_ref()).await;
+        if let Err(error) = preflight(session, &stages, &host, &forced).await {
             host.close().await;
             return Err(error);
         }
-        let request = request(&session, &args, stages, forced, &host);
-        let summary = drive(&session, request, Arc::clone(&host), sink, cancel).await;
+        let request = request(session, args, stages, forced, &host);
+        let summary = drive(session, request, Arc::clone(&host), sink, cancel).await;
         host.close().await;
         Ok::<_, CliError>(summary)
     })?;
@@ -107,16 +143,26 @@ async fn drive(
     let redactor = Redactor::new(session.loaded.secrets.values());
     let redact: Redact = Arc::new(move |line| redactor.redact(line).into_owned());
     let (store, db) = (Arc::clone(&host.store), Arc::clone(&host.db));
+    let teller = Arc::clone(&sink);
     let history = Arc::new(History::new(request.run_id.clone(), Arc::clone(&db), sink));
-    engine::run(
+    let summary = engine::run(
         request,
         Arc::new(Executors { host }),
-        (store, db),
+        (Arc::clone(&store), db),
         history,
         redact,
         cancel,
     )
-    .await
+    .await;
+    // what stages have made that is in no record: of those that failed, and checkpoints that newer ones have replaced
+    if let Err(error) = store.tidy() {
+        let message = format!("what no record needs could not be removed: {error}");
+        teller.event(Event::Warning {
+            stage: None,
+            message,
+        });
+    }
+    summary
 }
 
 fn request(
@@ -138,7 +184,8 @@ fn request(
     }
 }
 
-fn limits(session: &Session, jobs: Option<u32>) -> Limits {
+/// What may be used at one time.
+pub(super) fn limits(session: &Session, jobs: Option<u32>) -> Limits {
     let cores =
         std::thread::available_parallelism().map_or(2, |n| u32::try_from(n.get()).unwrap_or(2));
     let resources = session.project.resources;
@@ -214,49 +261,34 @@ impl From<OnErrorArg> for OnError {
         match arg {
             OnErrorArg::Cleanup => Self::Cleanup,
             OnErrorArg::Keep => Self::Keep,
+            OnErrorArg::Ask => Self::Ask,
         }
     }
 }
 
-/// Finishes what a killed forge has left.
-async fn recover(host: &Host, sink: &dyn Sink) -> Result<(), CliError> {
-    let recovered = host
-        .journal
-        .recover()
-        .map_err(|e| CliError::environment(format!("cannot clean up after an earlier run: {e}")))?;
-    let Some(mut recovered) = recovered else {
-        return Ok(());
-    };
-    let warn = |message: String| {
+/// Finishes what killed forges have left on servers; what they have left here is gone by now.
+async fn recover(host: &Host, sink: &dyn Sink) {
+    let (removed, wrong) = crate::stages::reclaim(host).await;
+    let removed = (!removed.is_empty()).then(|| {
+        let what = removed.join(", ");
+        format!("cleaned up after a forge that was killed: {what}")
+    });
+    for message in removed.into_iter().chain(wrong) {
         sink.event(Event::Warning {
             stage: None,
             message,
         });
-    };
-    let machines = std::mem::take(&mut recovered.machines);
-    let (removed, wrong) = crate::stages::reclaim(host, machines).await;
-    recovered.what.extend(removed);
-    if !recovered.what.is_empty() {
-        warn(format!(
-            "cleaned up after a forge that was killed: {}",
-            recovered.what.join(", ")
-        ));
     }
-    wrong.into_iter().for_each(warn);
-    Ok(())
 }
 
-/// Tells all that stands in the way on servers before anything runs; asks nothing when nothing is to be done there.
+/// Tells all that stands in the way before anything runs: inputs that are not there, and what servers lack. Those are asked
+/// nothing when nothing is to be done there.
 async fn preflight(
     session: &Session,
     stages: &[StageKey],
     host: &Host,
     forced: &BTreeSet<Name>,
 ) -> Result<(), CliError> {
-    let on_server = |stage: &Stage| server_of(host, stage).is_some();
-    if !session.stages(stages).any(on_server) {
-        return Ok(());
-    }
     let facts = session.survey(host, stages);
     let records = host.db.records(&host.store);
     let plan = crate::plan::make(
@@ -267,8 +299,9 @@ async fn preflight(
         &records,
         forced,
     );
-    // what is wrong with inputs is told stage by stage
-    if plan.is_ok_and(|plan| !plan.has_work()) {
+    let plan = plan.map_err(|e| plan_error(&e))?;
+    let on_server = |stage: &Stage| server_of(host, stage).is_some();
+    if !plan.has_work() || !session.stages(stages).any(on_server) {
         return Ok(());
     }
     let errors = crate::stages::preflight(host, session.stages(stages), false).await;
@@ -285,7 +318,21 @@ async fn lost(session: &Session, stages: &[StageKey], host: &Host, sink: &dyn Si
     }
 }
 
-fn sink(global: &Global, quiet: bool) -> Arc<dyn Sink> {
+/// Also writes a trace, if that is asked for.
+fn traced(sink: Arc<dyn Sink>, file: Option<&Path>) -> Result<Arc<dyn Sink>, CliError> {
+    let Some(path) = file else { return Ok(sink) };
+    let file = std::fs::File::create(path).map_err(|e| {
+        CliError::environment(format!("cannot write the trace {}: {e}", path.display()))
+    })?;
+    let out = Box::new(std::io::BufWriter::new(file));
+    let started = std::time::Instant::now();
+    let clock = Box::new(move || started.elapsed());
+    Ok(Arc::new(report::Trace::new(sink, out, clock)))
+}
+
+/// Where events are shown, and how it lends the terminal to others.
+pub(super) fn display(global: &Global, quiet: bool) -> (Arc<dyn Sink>, Lend) {
+    let nothing: Lend = Arc::new(|_| {});
     let stdout = std::io::stdout();
     let verbosity = if quiet {
         Verbosity::Quiet
@@ -294,13 +341,16 @@ fn sink(global: &Global, quiet: bool) -> Arc<dyn Sink> {
     };
     let paint = Paint::new(global.colour_stdout());
     match global.output_kind() {
-        OutputKind::Json => Arc::new(report::Json::new(
-            Box::new(stdout),
-            Box::new(std::time::SystemTime::now),
-        )),
+        OutputKind::Json => {
+            let clock = Box::new(std::time::SystemTime::now);
+            (
+                Arc::new(report::Json::new(Box::new(stdout), clock)),
+                nothing,
+            )
+        }
         OutputKind::Terminal => {
             let started = std::time::Instant::now();
-            Arc::new(report::Terminal::new(TerminalOptions {
+            let terminal = Arc::new(report::Terminal::new(TerminalOptions {
                 out: Box::new(stdout),
                 measure: Box::new(|| {
                     terminal_size::terminal_size()
@@ -310,9 +360,15 @@ fn sink(global: &Global, quiet: bool) -> Arc<dyn Sink> {
                 verbosity,
                 clock: Box::new(move || started.elapsed()),
                 tick: Some(std::time::Duration::from_millis(100)),
-            }))
+            }));
+            let lender = Arc::clone(&terminal);
+            let ordered = Ordered::new(terminal);
+            (Arc::new(ordered), Arc::new(move |lent| lender.lend(lent)))
         }
-        OutputKind::Plain => Arc::new(report::Plain::new(Box::new(stdout), paint, verbosity)),
+        OutputKind::Plain => {
+            let plain = report::Plain::new(Box::new(stdout), paint, verbosity);
+            (Arc::new(Ordered::new(Arc::new(plain))), nothing)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::common::{self, Choice, Global};
-use super::session::{Session, store_error};
+use super::session::{Session, run_facts, store_error};
 use super::{CliError, Exit};
 use crate::report::{self, Detail, Paint};
 
@@ -27,7 +27,7 @@ pub(super) struct RunsArgs {
 )]
 pub(super) fn run(global: &Global, args: RunsArgs) -> Result<Exit, CliError> {
     let session = Session::load(global, &Choice::default())?;
-    let (_store, db) = session.open()?;
+    let (_store, db) = session.open(&run_facts().id, &|text| common::warn(&text))?;
     let runs = db.runs(args.limit).map_err(|e| store_error(&e))?;
     let text = if args.json || global.json() {
         format!("{:#}\n", report::runs_json(&runs))

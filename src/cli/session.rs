@@ -14,9 +14,9 @@ use crate::plan::{Facts, Graph};
 use crate::provider::Provider;
 use crate::provider::qemu::{Qemu, Settings};
 use crate::provider::vsphere::{self, Vsphere, WhileAway};
-use crate::stages::{Host, Kept, OnError, RunFacts};
-use crate::store::{Db, Store};
-use crate::sys::Journal;
+use crate::stages::{Host, OnError, RunFacts, Running};
+use crate::store::{Db, Kept, Store};
+use crate::sys::{Entry, Journal};
 
 /// Which stages' warnings are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) enum Warn {
     OfChosen,
     /// Those of all.
     OfAll,
+    /// None: they have been shown.
+    Nothing,
 }
 
 /// A loaded project.
@@ -50,7 +52,9 @@ impl Session {
     ) -> Result<Self, CliError> {
         let root = find_project(global)?;
         let loaded = config::load(&root, &RealWorld, &choice.overrides())?;
-        warn(global, choice, &loaded, wanted)?;
+        if wanted != Warn::Nothing {
+            warn(global, choice, &loaded, wanted)?;
+        }
         let project = Arc::new(loaded.project.clone());
         let graph = Graph::new(&project).map_err(|e| plan_error(&e))?;
         Ok(Self {
@@ -111,9 +115,16 @@ impl Session {
         }
     }
 
-    /// Opens store and records.
-    pub(super) fn open(&self) -> Result<(Arc<Store>, Arc<Db>), CliError> {
-        let store = Arc::new(open_store(&self.cache)?);
+    /// Opens store and records, for the run `run`; `tell` hears what was finished for killed forges.
+    pub(super) fn open(
+        &self,
+        run: &str,
+        tell: &dyn Fn(String),
+    ) -> Result<(Arc<Store>, Arc<Db>), CliError> {
+        let store = Arc::new(open_store_as(&self.cache, run)?);
+        if let Some(text) = cleaned_up(&store) {
+            tell(text);
+        }
         let db = Db::open(&self.state_dir().join("forge.db")).map_err(|e| store_error(&e))?;
         for warning in db.take_warnings() {
             super::common::warn(&warning);
@@ -138,35 +149,46 @@ impl Session {
         on_error: OnError,
         around: &WhileAway,
     ) -> Result<Arc<Host>, CliError> {
-        let (store, db) = self.open()?;
+        let (store, db) = self.open(&run.id, &|text| (around.tell)(text))?;
         crate::stages::ensure_key(&self.project, &self.root).map_err(|e| {
             CliError::environment(format!(
                 "cannot make {}: {e}",
                 self.root.join(crate::model::PROJECT_KEY).display()
             ))
         })?;
-        let journal = Journal::open(&self.state_dir().join("journal"), &run.id).map_err(|e| {
-            CliError::environment(format!("cannot write {}: {e}", self.state_dir().display()))
-        })?;
+        let journal = Arc::clone(store.journal());
+        journal.keep_machines_in(&self.state_dir().join("journal"));
+        let temporaries = journal
+            .enter(Entry::of_temporaries(&self.root))
+            .map_err(|e| {
+                CliError::environment(format!("cannot write {}: {e}", self.cache.display()))
+            })?;
         Ok(Arc::new(Host {
             project: self.project.name.clone(),
+            whole: Arc::clone(&self.project),
             root: self.root.clone(),
             cache: self.cache.clone(),
             store,
             db,
-            journal: Arc::new(journal),
-            providers: self.providers(&run.id, around)?,
+            providers: self.providers(&run.id, &journal, around)?,
+            journal,
+            temporaries,
             secrets: Arc::new(self.loaded.secrets.clone()),
             run,
             on_error,
             kept: Kept::new(&self.state_dir()),
+            continued: crate::stages::continued(&self.project),
+            overhead: crate::stages::Overhead::new(),
+            running: Running::new(&self.state_dir()),
+            attendant: std::sync::OnceLock::new(),
         }))
     }
 
     /// The providers that can run machines here.
-    pub(super) fn providers(
+    fn providers(
         &self,
         run: &str,
+        journal: &Arc<Journal>,
         around: &WhileAway,
     ) -> Result<BTreeMap<Name, Arc<dyn Provider>>, CliError> {
         let mut providers: BTreeMap<Name, Arc<dyn Provider>> = BTreeMap::new();
@@ -178,7 +200,7 @@ impl Session {
                     let settings = settings.map(|(k, v)| (k.clone(), v.to_string())).collect();
                     let settings = Settings::parse(&settings, &self.root);
                     let settings = settings.map_err(|e| wrong(e.to_string()))?;
-                    Arc::new(Qemu::new(settings, &self.cache, run))
+                    Arc::new(Qemu::new(settings, &self.cache, Arc::clone(journal)))
                 }
                 ProviderKind::Vsphere => {
                     let settings = config.settings.iter();
@@ -214,7 +236,8 @@ impl Session {
 
     /// The stages with these keys.
     pub(super) fn stages<'s>(&'s self, keys: &'s [StageKey]) -> impl Iterator<Item = &'s Stage> {
-        keys.iter().filter_map(|key| self.project.stage(key))
+        keys.iter()
+            .filter_map(|key| self.graph.stage(&self.project, key))
     }
 
     /// Facts for the whole selection, for a plan.
@@ -301,9 +324,29 @@ pub(super) fn cache_dir(global: &Global) -> Result<PathBuf, CliError> {
         .map_err(|e| CliError::environment(format!("cannot use {}: {e}", dir.display())))
 }
 
+/// Opens the store for a command that belongs to no project, and tells what was finished for a killed forge.
 pub(super) fn open_store(cache: &Path) -> Result<Store, CliError> {
+    let store = open_store_as(cache, &run_facts().id)?;
+    if let Some(text) = cleaned_up(&store) {
+        super::common::warn(&text);
+    }
+    Ok(store)
+}
+
+/// What was finished for killed forges, in a sentence.
+fn cleaned_up(store: &Store) -> Option<String> {
+    let recovered = store.take_recovered();
+    let mut what = recovered.what;
+    if what.is_empty() && recovered.processes > 0 {
+        what.push("its processes".to_owned());
+    }
+    let what = (!what.is_empty()).then(|| what.join(", "))?;
+    Some(format!("cleaned up after a forge that was killed: {what}"))
+}
+
+fn open_store_as(cache: &Path, run: &str) -> Result<Store, CliError> {
     let quota = quota()?;
-    let store = Store::open(cache).map_err(|e| {
+    let store = Store::open_as(cache, run).map_err(|e| {
         CliError::environment(format!("cannot use the cache {}: {e}", cache.display()))
             .help("set FORGE_CACHE_DIR to a directory that can be written")
     })?;

@@ -21,22 +21,50 @@ pub(super) fn watch(cancel: &Cancel, tell: impl Fn(&str) + Send + 'static) {
     });
 }
 
-#[cfg(unix)]
-async fn wait() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
-        return false;
-    };
-    tokio::select! {
-        received = interrupt.recv() => received.is_some(),
-        received = terminate.recv() => received.is_some(),
+/// Hears the signals that ask to stop, those too that come while nobody waits.
+#[derive(Debug)]
+pub(super) struct Stop {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    /// Hears them from now on; none where that cannot be. To be called within a runtime.
+    #[cfg(unix)]
+    pub(super) fn listen() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Some(Self {
+            interrupt: signal(SignalKind::interrupt()).ok()?,
+            terminate: signal(SignalKind::terminate()).ok()?,
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> Option<Self> {
+        Some(Self {})
+    }
+
+    /// Returns when one has come since the last time (true), or none can come any more.
+    #[cfg(unix)]
+    pub(super) async fn asked(&mut self) -> bool {
+        tokio::select! {
+            received = self.interrupt.recv() => received.is_some(),
+            received = self.terminate.recv() => received.is_some(),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(super) async fn asked(&mut self) -> bool {
+        tokio::signal::ctrl_c().await.is_ok()
     }
 }
 
-#[cfg(not(unix))]
-async fn wait() -> bool {
-    tokio::signal::ctrl_c().await.is_ok()
+/// Returns when a signal asks to stop (true), or cannot be heard of.
+pub(super) async fn wait() -> bool {
+    match Stop::listen() {
+        Some(mut stop) => stop.asked().await,
+        None => false,
+    }
 }

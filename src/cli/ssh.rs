@@ -1,122 +1,235 @@
 //! `forge ssh`.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::sync::Arc;
 
 use clap::Args;
+use tokio::sync::mpsc;
 
 use super::common::{Choice, Global};
-use super::session::{Session, run_facts, store_error};
+use super::session::{Session, run_facts};
 use super::{CliError, Exit, signals};
-use crate::engine::ExecError;
-use crate::model::{Artifact, StageKey};
-use crate::plan::Records as _;
-use crate::stages::{Host, OnError, Visit, visit};
+use crate::engine::{ExecError, StageFailure};
+use crate::model::{Stage, StageKey};
+use crate::plan::StepDecision;
+use crate::stages::{Entrance, Host, NoEntrance, OnError, Place, Visit, visit};
 use crate::sys::Cancel;
+
+/// As much of standard input is read at one time.
+const PIECE: usize = 64 << 10;
 
 /// Open a shell in a throw-away machine started from what a stage has left
 #[derive(Args, Debug)]
 pub(super) struct SshArgs {
-    /// The stage: one that leaves a machine
+    /// The stage: one that leaves a machine. STAGE@STEP is the machine after a step (its number or title), STAGE@base the one
+    /// before the first step
+    #[arg(value_name = "STAGE[@STEP]")]
     stage: String,
     #[command(flatten)]
     choice: Choice,
-    /// Run this command instead of a shell
+    /// Run this command instead of a shell; it gets standard input unless that is a terminal, and its exit code is forge's
     #[arg(short, long = "exec", value_name = "COMMAND")]
     exec: Option<String>,
-    /// The machine that the stage's last failure has left (`forge run --on-error keep`)
+    /// Enter the machine that is kept: of a failure (`forge run --on-error keep`) or of an earlier visit (`--keep`)
+    #[arg(long, visible_alias = "failed")]
+    kept: bool,
+    /// Keep the machine, as it is in the end, for the next visit
     #[arg(long)]
-    failed: bool,
+    keep: bool,
+    /// Let the machine go that is kept
+    #[arg(long, conflicts_with_all = ["exec", "kept", "keep"])]
+    discard: bool,
 }
 
 pub(super) fn run(global: &Global, args: SshArgs) -> Result<Exit, CliError> {
     let session = Session::load(global, &args.choice)?;
-    let key = session.one_stage(&args.choice, &args.stage)?;
-    let host = session.host(run_facts(), OnError::Cleanup)?;
-    let artifact = if args.failed {
-        failed(&host, &key)?
-    } else {
-        recorded(&host, &key)?
+    let wanted = args.stage.clone();
+    let (name, step) = match wanted.split_once('@') {
+        Some((name, step)) => (name, Some(step)),
+        None => (wanted.as_str(), None),
     };
-    let stage = session
-        .project
-        .stage(&key)
-        .cloned()
-        .ok_or_else(|| CliError::input(format!("there is no stage `{key}`")))?;
+    if step.is_some() && (args.kept || args.discard) {
+        return Err(CliError::input(
+            "`@STEP` names another machine than the one that is kept",
+        ));
+    }
+    let key = session.one_stage(&args.choice, name)?;
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    let stage = session.project.stage(&key).cloned();
+    let stage = stage.ok_or_else(|| CliError::input(format!("there is no stage `{key}`")))?;
     let runtime = super::common::runtime()?;
+    let place = match step {
+        Some(step) => Place::Step(step),
+        None if args.kept => Place::Kept,
+        None => Place::Newest {
+            fresh: host.kept.get(&key).is_none() || is_fresh(&session, &host, &args.choice, &key)?,
+        },
+    };
     let result = runtime.block_on(async {
-        if let Err(error) = host.journal.recover() {
-            super::common::warn(&format!("cannot clean up after an earlier run: {error}"));
-        }
-        let cancel = Cancel::new();
-        if args.exec.is_some() {
-            signals::watch(&cancel, super::common::warn);
-        }
-        let tell = Arc::new(|text: &str| {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        });
-        let mut show = |stream: crate::guest::Stream, bytes: &[u8]| {
-            let _ = match stream {
-                crate::guest::Stream::Stdout => std::io::stdout().write_all(bytes),
-                crate::guest::Stream::Stderr => std::io::stderr().write_all(bytes),
-            };
+        super::clean::reclaim(&host).await;
+        let done = match args.discard {
+            true => discard(&host, &key).await,
+            false => enter(&host, stage, place, args).await,
         };
-        let what = match args.exec {
-            Some(line) => Visit::Command {
-                line,
-                show: &mut show,
-            },
-            None => Visit::Shell,
-        };
-        let result = visit(&host, Arc::new(stage), &artifact, what, tell, cancel).await;
         host.close().await;
-        result
+        done
     });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    ended(result)
+    // a read from the terminal cannot be given up
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    result
 }
 
-fn ended(result: Result<i32, ExecError>) -> Result<Exit, CliError> {
-    match result {
+async fn enter(
+    host: &Host,
+    stage: Stage,
+    place: Place<'_>,
+    args: SshArgs,
+) -> Result<Exit, CliError> {
+    let entrance = crate::stages::entrance(host, &stage, place).await;
+    let entrance = entrance.map_err(no_entrance)?;
+    tell(&announced(host, &stage.key, &entrance, args.keep));
+    let cancel = Cancel::new();
+    if args.exec.is_some() {
+        signals::watch(&cancel, super::common::warn);
+    }
+    let mut show = |stream: crate::guest::Stream, bytes: &[u8]| {
+        let _ = match stream {
+            crate::guest::Stream::Stdout => std::io::stdout().write_all(bytes),
+            crate::guest::Stream::Stderr => std::io::stderr().write_all(bytes),
+        };
+    };
+    let what = match args.exec {
+        Some(line) => Visit::Command {
+            line,
+            input: input(),
+            show: &mut show,
+        },
+        None => Visit::Shell,
+    };
+    let key = stage.key.clone();
+    let stage = Arc::new(stage);
+    let done = visit(
+        host,
+        stage,
+        &entrance,
+        (what, args.keep),
+        Arc::new(tell),
+        cancel,
+    )
+    .await;
+    let _ = std::io::stdout().flush();
+    if args.keep && done.is_ok() {
+        let name = &key.name;
+        tell(&format!(
+            "the machine is kept: `forge ssh {name} --kept` enters it again, `forge ssh {name} --discard` lets it go"
+        ));
+    }
+    match done {
         Ok(0) => Ok(Exit::Done),
-        Ok(code) => Err(CliError::failed(format!(
-            "the command in the guest ended with exit code {code}"
-        ))),
+        Ok(code) => Ok(Exit::Guest(u8::try_from(code).unwrap_or(1))),
         Err(ExecError::Cancelled) => Ok(Exit::Interrupted),
-        Err(ExecError::Failed(failure)) => {
-            let error = if failure.environment {
-                CliError::environment(failure.message)
-            } else {
-                CliError::failed(failure.message)
-            };
-            Err(failure.help.into_iter().fold(error, CliError::help))
-        }
+        Err(ExecError::Failed(failure)) => Err(failed(*failure)),
     }
 }
 
-fn recorded(host: &Host, key: &StageKey) -> Result<Artifact, CliError> {
-    let records = host.db.records(&host.store);
-    let Some(record) = records.last(key) else {
-        return Err(CliError::input(format!("{key} has not been built"))
-            .help(format!("build it with `forge run {}`", key.name)));
+/// What is entered, and what else could be.
+fn announced(host: &Host, key: &StageKey, entrance: &Entrance, keep: bool) -> String {
+    let how = match &entrance.running {
+        Some(_) => "as it runs",
+        None => "started from its disks",
     };
-    records.intact(&record.artifact).map_err(|what| {
-        CliError::environment(format!("the artifact of {key} is not whole: {what}"))
-            .help(format!("build it anew with `forge run {}`", key.name))
-    })?;
-    host.db.touch([&record]).map_err(|e| store_error(&e))?;
-    Ok(record.artifact)
+    let mut text = format!("entering {}, {how}", entrance.what);
+    if !keep {
+        text.push_str("; what you change is thrown away");
+    }
+    let name = &key.name;
+    if host
+        .kept
+        .get(key)
+        .is_some_and(|kept| kept != entrance.state)
+    {
+        text.push_str(&format!(
+            "\na machine of {key} is kept, too: `forge ssh {name} --kept` enters it"
+        ));
+    }
+    text
 }
 
-fn failed(host: &Host, key: &StageKey) -> Result<Artifact, CliError> {
-    let machine = host.kept.get(key).ok_or_else(|| {
-        CliError::input(format!("no failed machine of {key} is kept")).help(format!(
-            "`forge run --on-error keep {}` keeps it when the stage fails",
-            key.name
-        ))
-    })?;
-    Ok(Artifact {
-        machine: Some(machine),
-        ..Artifact::default()
-    })
+fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+async fn discard(host: &Host, key: &StageKey) -> Result<Exit, CliError> {
+    match crate::stages::discard_kept(host, key).await {
+        Ok(true) => tell(&format!("the kept machine of {key} is gone")),
+        Ok(false) => tell(&format!("no machine of {key} is kept")),
+        Err(failure) => return Err(failed(failure)),
+    }
+    Ok(Exit::Done)
+}
+
+/// Whether the stage is up to date; one whose inputs cannot be read is not.
+fn is_fresh(
+    session: &Session,
+    host: &Host,
+    choice: &Choice,
+    key: &StageKey,
+) -> Result<bool, CliError> {
+    let stages = session.select(choice, &[key.name.to_string()])?;
+    let facts = session.survey(host, &stages);
+    let records = host.db.records(&host.store);
+    let forced = std::collections::BTreeSet::new();
+    let plan = crate::plan::make(
+        &session.project,
+        &session.graph,
+        &stages,
+        &facts,
+        &records,
+        &forced,
+    );
+    let fresh = |plan: crate::plan::Plan| {
+        let step = plan.steps.into_iter().find(|step| step.key == *key);
+        step.is_some_and(|step| matches!(step.decision, StepDecision::Fresh(_)))
+    };
+    Ok(plan.is_ok_and(fresh))
+}
+
+/// Standard input in pieces; none at a terminal, where one would wait for its end.
+fn input() -> Option<mpsc::Receiver<std::io::Result<Vec<u8>>>> {
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return None;
+    }
+    let (sender, receiver) = mpsc::channel(4);
+    std::thread::spawn(move || {
+        let mut bytes = vec![0; PIECE];
+        loop {
+            let piece = match stdin.read(&mut bytes) {
+                Ok(0) => return,
+                Ok(read) => Ok(bytes[..read].to_vec()),
+                Err(error) => Err(error),
+            };
+            let last = piece.is_err();
+            if sender.blocking_send(piece).is_err() || last {
+                return;
+            }
+        }
+    });
+    Some(receiver)
+}
+
+fn no_entrance(none: NoEntrance) -> CliError {
+    let error = match none.environment {
+        true => CliError::environment(none.message),
+        false => CliError::input(none.message),
+    };
+    none.help.into_iter().fold(error, CliError::help)
+}
+
+fn failed(failure: StageFailure) -> CliError {
+    let error = match failure.environment {
+        true => CliError::environment(failure.message),
+        false => CliError::failed(failure.message),
+    };
+    failure.help.into_iter().fold(error, CliError::help)
 }

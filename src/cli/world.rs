@@ -30,6 +30,22 @@ impl World for RealWorld {
         Ok(files)
     }
 
+    fn find(&self, dir: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
+        let kept = |name: &std::ffi::OsStr| !matches!(name.to_str(), Some(".git" | ".forge"));
+        let walk = walkdir::WalkDir::new(dir).max_depth(depth).min_depth(1);
+        let mut files = Vec::new();
+        for entry in walk
+            .into_iter()
+            .filter_entry(|entry| kept(entry.file_name()))
+        {
+            let entry = entry?;
+            if !entry.file_type().is_dir() {
+                files.extend(entry.path().strip_prefix(dir).map(Path::to_owned));
+            }
+        }
+        Ok(files)
+    }
+
     fn kind(&self, path: &Path) -> io::Result<PathKind> {
         let meta = std::fs::metadata(path)?;
         Ok(if meta.is_dir() {

@@ -8,11 +8,9 @@ use std::rc::Rc;
 
 use crate::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
 
-use crate::model::CheckSet;
-
+use super::World;
 use super::template::{Fault, Templates};
-use super::tree::{Node, offset_in_literal};
-use super::{World, checks};
+use super::tree::{Node, offset_in_literal, parse_value};
 
 /// A text file that has been read.
 #[derive(Clone)]
@@ -29,7 +27,6 @@ pub(super) struct Loader<'w> {
     pub(super) sources: RefCell<SourceMap>,
     faults: RefCell<Diagnostics>,
     files: RefCell<HashMap<String, Option<TextFile>>>,
-    gossfiles: RefCell<HashMap<String, Rc<CheckSet>>>,
 }
 
 impl<'w> Loader<'w> {
@@ -41,7 +38,6 @@ impl<'w> Loader<'w> {
             sources: RefCell::default(),
             faults: RefCell::default(),
             files: RefCell::default(),
-            gossfiles: RefCell::default(),
         }
     }
 
@@ -79,20 +75,24 @@ impl<'w> Loader<'w> {
         Ok(file)
     }
 
-    /// The checks of a gossfile, read once.
-    pub(super) fn gossfile(&self, path: &str, file: &TextFile) -> Rc<CheckSet> {
-        if let Some(known) = self.gossfiles.borrow().get(path) {
-            return Rc::clone(known);
+    /// Takes faults that point into files of their own: each file becomes one of this project's.
+    pub(super) fn adopt(&self, faults: &Diagnostics) {
+        for fault in faults.iter() {
+            let mut fault = fault.clone();
+            for label in &mut fault.labels {
+                let span = label.span;
+                let Some(source) = faults.sources.get(span.file) else {
+                    continue;
+                };
+                let known = self.files.borrow().get(&source.name).cloned().flatten();
+                let known = known.map_or_else(
+                    || self.add_source(&source.name, &source.text),
+                    |file| file.id,
+                );
+                label.span = Span::new(known, span.start..span.end);
+            }
+            self.push(fault);
         }
-        let checks = Rc::new(checks::read_gossfile(
-            file.id,
-            &file.text,
-            &mut self.faults.borrow_mut(),
-        ));
-        self.gossfiles
-            .borrow_mut()
-            .insert(path.to_owned(), Rc::clone(&checks));
-        checks
     }
 
     /// Takes the faults of a template, placed where `node` is written. Those without a code follow from others.
@@ -106,6 +106,11 @@ impl<'w> Loader<'w> {
     fn template_fault(&self, node: &Node, fault: &Fault) -> Diagnostic {
         let sources = self.sources.borrow();
         let raw = sources.text(node.span);
+        // a string that values were put into is no longer as it is written
+        let written = parse_value(node.span.file, raw);
+        if written.as_ref().and_then(Node::as_text) != node.as_text() {
+            return fault.at(node.span);
+        }
         let place = |at| node.span.start + offset_in_literal(raw, at);
         let end = place(fault.range.end).max(place(fault.range.start));
         let span = Span::new(node.span.file, place(fault.range.start)..end);

@@ -4,7 +4,7 @@
 //! mean: templates rendered, defaults filled in, references resolved, at all values of the axes. Nothing here reads a
 //! file or the environment but through [`World`]; faults are collected, never returned early.
 
-pub mod checks;
+mod expand;
 mod keys;
 mod loader;
 mod lower;

@@ -28,6 +28,12 @@ pub trait World {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// All files below a directory, relative to it, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
+    /// Files below a directory, at most so many names deep, relative to it; without what git and forge keep there.
+    fn find(&self, dir: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
+        let mut files = self.list(dir)?;
+        files.retain(|file| file.components().count() <= depth);
+        Ok(files)
+    }
     /// What is at this path (links are followed).
     fn kind(&self, path: &Path) -> io::Result<PathKind>;
     /// An environment variable.

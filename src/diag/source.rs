@@ -1,6 +1,7 @@
 //! The files that faults are shown in.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A file in a [`SourceMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +37,17 @@ pub struct Source {
     pub name: String,
     /// Its content.
     pub text: String,
+    /// Where its lines begin, found at the first question: files may be long, and have a question for each of their stages.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl Source {
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let after = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(after).collect()
+        })
+    }
 }
 
 impl std::fmt::Debug for Source {
@@ -56,6 +68,7 @@ impl SourceMap {
         self.files.push(Source {
             name: name.into(),
             text: text.into(),
+            lines: OnceLock::new(),
         });
         FileId(self.files.len() - 1)
     }
@@ -84,12 +97,9 @@ impl SourceMap {
         while !source.text.is_char_boundary(at) {
             at -= 1;
         }
-        let before = &source.text[..at];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (
-            before.bytes().filter(|b| *b == b'\n').count() + 1,
-            before[line_start..].chars().count() + 1,
-        )
+        let line = source.lines().partition_point(|start| *start <= at);
+        let line_start = source.lines()[line - 1];
+        (line, source.text[line_start..at].chars().count() + 1)
     }
 
     /// `file:line` of a span.

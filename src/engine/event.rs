@@ -29,6 +29,8 @@ pub enum Event {
     StageStarted {
         /// Which.
         stage: StageKey,
+        /// Its kind: `command`, …
+        kind: &'static str,
         /// Why, in words.
         reasons: Vec<String>,
         /// How long it took last time.
@@ -59,6 +61,30 @@ pub enum Event {
         /// The line, without its end, secrets masked.
         line: String,
     },
+    /// The guest has asked forge's server for a file.
+    Request {
+        /// Which stage's guest.
+        stage: StageKey,
+        /// The path asked for, without the leading `/`.
+        path: String,
+        /// The HTTP status answered.
+        status: u16,
+        /// How long after the machine was started.
+        after: Duration,
+        /// It in words, for people: `ks.cfg fetched after 14s`.
+        text: String,
+    },
+    /// An installer has called its report URL.
+    Report {
+        /// Which stage's installer.
+        stage: StageKey,
+        /// What it calls the moment or matter; may be empty.
+        name: String,
+        /// What it says, control characters stripped, secrets masked; may be empty, may have lines.
+        message: String,
+        /// How long after the machine was started.
+        after: Duration,
+    },
     /// Something that users should know though nothing failed.
     Warning {
         /// Which stage, if one.
@@ -77,6 +103,16 @@ pub enum Event {
     },
     /// The run is over.
     RunFinished(RunSummary),
+    /// `forge run --watch` waits for a change.
+    Watching {
+        /// How many files and directories it looks at.
+        places: usize,
+    },
+    /// Something has changed, and another run begins.
+    Changed {
+        /// Paths relative to the project, the first few.
+        paths: Vec<String>,
+    },
 }
 
 /// How a stage ended.

@@ -11,8 +11,12 @@ mod run;
 mod schedule;
 mod settle;
 
+#[cfg(test)]
+mod tests;
+
 pub use event::{Event, Outcome, RunSummary, Sink, StageFailure};
 pub use history::History;
 pub use output::{Output, Redact};
-pub use run::{ExecError, Executor, RunRequest, StageContext, run};
-pub use schedule::{Demand, Limits, Schedule};
+pub use run::{ExecError, Executor, Found, RunRequest, StageContext, run};
+pub use schedule::{Demand, Limits, Pools, Schedule};
+pub use settle::listed;

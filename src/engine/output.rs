@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Event, Sink};
 use crate::model::StageKey;
@@ -125,6 +125,37 @@ impl Output {
     pub fn note(&self, text: &str) {
         let text = (self.redact)(text);
         write_log(&mut self.lock(), self.started, "--", &text);
+    }
+
+    /// The guest has asked forge's server for a file; `text` says it for people.
+    pub fn request(&self, path: &str, status: u16, after: Duration, text: &str) {
+        let text = (self.redact)(text);
+        write_log(&mut self.lock(), self.started, "<-", &text);
+        self.sink.event(Event::Request {
+            stage: self.stage.clone(),
+            path: (self.redact)(path),
+            status,
+            after,
+            text,
+        });
+    }
+
+    /// The installer has called its report URL.
+    pub fn report(&self, name: &str, message: &str, after: Duration) {
+        let (name, message) = ((self.redact)(name), (self.redact)(message));
+        let whole = [name.as_str(), message.as_str()];
+        let whole = whole.iter().filter(|part| !part.is_empty());
+        let whole = whole.copied().collect::<Vec<_>>().join(": ");
+        for line in whole.lines() {
+            let line = format!("installer: {line}");
+            write_log(&mut self.lock(), self.started, "<-", &line);
+        }
+        self.sink.event(Event::Report {
+            stage: self.stage.clone(),
+            name,
+            message,
+            after,
+        });
     }
 
     /// Something users should know.

@@ -1,16 +1,16 @@
 //! The run itself: the one place with tasks and time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use tokio::task::JoinSet;
 
 use super::settle::{Settled, settle};
 use super::{
-    Demand, Event, Limits, Outcome, Output, Redact, RunSummary, Schedule, Sink, StageFailure,
+    Demand, Event, Limits, Outcome, Output, Pools, Redact, RunSummary, Schedule, Sink, StageFailure,
 };
 use crate::model::{Artifact, Name, Project, Stage, StageKey};
 use crate::plan::{Facts, Ingredients};
@@ -46,13 +46,27 @@ pub struct StageContext {
     pub output: Output,
     /// Asked to stop.
     pub cancel: Cancel,
+    /// Takes the files that the stage turns out to read.
+    pub found: Found,
 }
+
+/// Files that a stage has turned out to read: paths relative to the project, or absolute ones.
+pub type Found = Arc<Mutex<BTreeSet<String>>>;
 
 /// How stages are done. Implemented by `stages`, and by fakes in tests.
 #[async_trait]
 pub trait Executor: Send + Sync {
     /// What the outside contributes to the stage's ingredients. Blocking: reads and hashes files.
     fn facts(&self, stage: &Stage) -> Result<Facts, String>;
+
+    /// As [`Executor::facts`], when the stage has ended and has turned out to read `found`; with those of them that were
+    /// written at `started` or later.
+    fn facts_after(
+        &self,
+        stage: &Stage,
+        found: &BTreeSet<String>,
+        started: SystemTime,
+    ) -> Result<(Facts, BTreeSet<String>), String>;
 
     /// What the stage uses while it runs.
     fn demand(&self, stage: &Stage) -> Demand;
@@ -113,13 +127,19 @@ pub async fn run(
     cancel: Cancel,
 ) -> RunSummary {
     let started = Instant::now();
+    let known: HashMap<&StageKey, &Stage> = request
+        .project
+        .stages
+        .iter()
+        .map(|stage| (&stage.key, stage))
+        .collect();
     let stages: Vec<Arc<Stage>> = request
         .stages
         .iter()
-        .filter_map(|key| request.project.stage(key))
-        .cloned()
+        .filter_map(|key| known.get(key).copied().cloned())
         .map(Arc::new)
         .collect();
+    drop(known);
     let shared = Arc::new(Shared {
         request,
         executor,
@@ -181,7 +201,9 @@ impl Driver {
                 })
             })
             .collect();
-        let schedule = Schedule::new(&needs, demands, &cost, shared.request.limits);
+        let pools = Pools::of(&shared.request.project.pools, &stages);
+        let limits = shared.request.limits;
+        let schedule = Schedule::new(&needs, demands, &cost, limits).with_pools(pools);
         Self {
             shared,
             stages,

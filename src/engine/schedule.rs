@@ -6,7 +6,10 @@
 //!    └── a need failed ──▶ Blocked
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::model::{Name, Stage};
 
 /// What the stages that run at one time may use together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +31,37 @@ pub struct Demand {
     pub memory: u64,
 }
 
+/// Which stages share a named pool, and how many of them run at one time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pools {
+    /// The number of each stage's pool; 0 for those without one.
+    of: Vec<usize>,
+    /// The places of the pools; that of number 0 is not asked.
+    places: Vec<u32>,
+}
+
+impl Pools {
+    /// The pools of `stages`, in their order, with the places that `places` says.
+    #[must_use]
+    pub fn of(places: &BTreeMap<Name, u32>, stages: &[Arc<Stage>]) -> Self {
+        let number = |pool: &Name| places.keys().position(|name| name == pool);
+        let of = stages.iter().map(|stage| stage.pool.as_ref());
+        Self {
+            of: of
+                .map(|pool| pool.and_then(number).map_or(0, |n| n + 1))
+                .collect(),
+            places: [u32::MAX]
+                .into_iter()
+                .chain(places.values().copied())
+                .collect(),
+        }
+    }
+
+    fn number(&self, stage: usize) -> usize {
+        self.of.get(stage).copied().unwrap_or(0)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Waiting { missing: usize },
@@ -45,7 +79,11 @@ pub struct Schedule {
     dependants: Vec<Vec<usize>>,
     demands: Vec<Demand>,
     priority: Vec<u64>,
-    ready: BTreeSet<(std::cmp::Reverse<u64>, usize)>,
+    /// What is ready, by pool: a full one is not searched.
+    ready: Vec<BTreeSet<(std::cmp::Reverse<u64>, usize)>>,
+    pools: Pools,
+    /// How many run, by pool.
+    taken: Vec<u32>,
     limits: Limits,
     running: u32,
     used: Demand,
@@ -85,11 +123,26 @@ impl Schedule {
             dependants,
             demands,
             priority,
-            ready,
+            ready: vec![ready],
+            pools: Pools::default(),
+            taken: vec![0],
             limits,
             running: 0,
             used: Demand::default(),
         }
+    }
+
+    /// Before anything has started: stages that share a pool wait for a place in it.
+    #[must_use]
+    pub fn with_pools(mut self, pools: Pools) -> Self {
+        let ready = std::mem::take(&mut self.ready);
+        self.ready = vec![BTreeSet::new(); pools.places.len().max(1)];
+        self.taken = vec![0; self.ready.len()];
+        for (key, stage) in ready.into_iter().flatten() {
+            self.ready[pools.number(stage)].insert((key, stage));
+        }
+        self.pools = pools;
+        self
     }
 
     /// The ready stage with the longest remaining path that fits into what is free, now counted as running.
@@ -98,14 +151,19 @@ impl Schedule {
         if self.running >= self.limits.jobs {
             return None;
         }
-        let (key, stage) = self
-            .ready
-            .iter()
-            .find(|(_, stage)| self.fits(*stage))
-            .copied()?;
-        self.ready.remove(&(key, stage));
+        let has_place = |pool: usize| pool == 0 || self.taken[pool] < self.pools.places[pool];
+        let pools = self.ready.iter().enumerate();
+        let firsts = pools
+            .filter(|(pool, _)| has_place(*pool))
+            .filter_map(|(pool, ready)| {
+                let fits = ready.iter().find(|(_, stage)| self.fits(*stage));
+                fits.map(|(key, stage)| (*key, *stage, pool))
+            });
+        let (key, stage, pool) = firsts.min()?;
+        self.ready[pool].remove(&(key, stage));
         self.states[stage] = State::Running;
         self.running += 1;
+        self.taken[pool] += 1;
         self.used.machines += self.demands[stage].machines;
         self.used.memory += self.demands[stage].memory;
         Some(stage)
@@ -129,7 +187,7 @@ impl Schedule {
                 *missing -= 1;
                 if *missing == 0 {
                     self.states[dependant] = State::Ready;
-                    self.ready
+                    self.ready[self.pools.number(dependant)]
                         .insert((std::cmp::Reverse(self.priority[dependant]), dependant));
                 }
             }
@@ -165,6 +223,23 @@ impl Schedule {
             .filter(|i| matches!(self.states[*i], State::Waiting { .. } | State::Ready))
     }
 
+    /// How long all of it takes if each stage takes as long as its `cost` says.
+    #[must_use]
+    pub fn makespan(mut self, cost: &[u64]) -> u64 {
+        let mut now = 0;
+        let mut ends = BTreeSet::new();
+        loop {
+            while let Some(stage) = self.start_next() {
+                ends.insert((now + cost[stage], stage));
+            }
+            let Some((end, stage)) = ends.pop_first() else {
+                return now;
+            };
+            now = end;
+            self.done(stage);
+        }
+    }
+
     fn release(&mut self, stage: usize) {
         debug_assert_eq!(
             self.states[stage],
@@ -172,6 +247,7 @@ impl Schedule {
             "only a running stage ends"
         );
         self.running -= 1;
+        self.taken[self.pools.number(stage)] -= 1;
         self.used.machines -= self.demands[stage].machines;
         self.used.memory -= self.demands[stage].memory;
     }
@@ -263,6 +339,31 @@ mod tests {
         assert_eq!(schedule.start_next(), None);
         schedule.done(1);
         assert_eq!(schedule.start_next(), Some(3));
+    }
+
+    #[test]
+    fn the_expected_end_counts_what_runs_at_one_time() {
+        // 0 → 2, and 1 beside them
+        let (needs, cost) = ([vec![], vec![], vec![0]], [3, 4, 5]);
+        assert_eq!(schedule(&needs, &cost, WIDE).makespan(&cost), 8);
+        let one = Limits { jobs: 1, ..WIDE };
+        assert_eq!(schedule(&needs, &cost, one).makespan(&cost), 12);
+        assert_eq!(schedule(&[], &[], WIDE).makespan(&[]), 0);
+    }
+
+    #[test]
+    fn a_pool_has_as_many_places_as_it_says_and_holds_up_nobody_else() {
+        let pools = Pools {
+            of: vec![1, 1, 1, 0],
+            places: vec![u32::MAX, 2],
+        };
+        let mut schedule = schedule(&vec![vec![]; 4], &[4, 3, 2, 1], WIDE).with_pools(pools);
+        assert_eq!(schedule.start_next(), Some(0));
+        assert_eq!(schedule.start_next(), Some(1));
+        assert_eq!(schedule.start_next(), Some(3), "the pool is full");
+        assert_eq!(schedule.start_next(), None);
+        schedule.failed(1);
+        assert_eq!(schedule.start_next(), Some(2));
     }
 
     proptest::proptest! {

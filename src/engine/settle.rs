@@ -1,10 +1,10 @@
 //! One stage from its facts to its record: decided, tried, recorded.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::run::{ExecError, Shared, StageContext};
+use super::run::{ExecError, Found, Shared, StageContext};
 use super::{Event, Outcome, Output, StageFailure};
 use crate::model::{Artifact, Digest, Stage, StageKey};
 use crate::plan::{self, Decision, Record};
@@ -44,6 +44,7 @@ pub(super) async fn settle(
     let reasons = match plan::decide(
         &stage,
         &ingredients,
+        &facts,
         &shared.db.records(&shared.store),
         forced,
     ) {
@@ -92,10 +93,8 @@ async fn attempts(
     ingredients: Arc<plan::Ingredients>,
     reasons: Vec<String>,
 ) -> Settled {
-    let log = shared
-        .request
-        .logs
-        .join(format!("{}.log", stage.key.slug()));
+    let name = format!("{}.log", stage.key.slug());
+    let log = shared.request.logs.join(name);
     let forced = shared.request.forced.contains(&stage.key.name);
     let mut attempt = 1;
     loop {
@@ -103,6 +102,7 @@ async fn attempts(
         let started_at = SystemTime::now();
         shared.sink.event(Event::StageStarted {
             stage: stage.key.clone(),
+            kind: stage.kind.name(),
             reasons: reasons.clone(),
             expected: shared.db.duration(&stage.key, ""),
             attempt,
@@ -122,14 +122,17 @@ async fn attempts(
             output: output.clone(),
             // its own token: a timeout stops this attempt and its clean-up still runs
             cancel: shared.cancel.child(),
+            found: Found::default(),
         };
+        let found = Arc::clone(&context.found);
         let result = attempt_once(shared, stage, context).await;
         output.flush();
         let elapsed = started.elapsed();
         let failure = match result {
             Ok(artifact) => {
+                let made_from = (&ingredients, &upstream);
                 let times = (started_at, elapsed);
-                match commit(shared, stage, &ingredients, artifact, times, &log) {
+                match keep(shared, stage, artifact, made_from, found, times, &output).await {
                     Ok(artifact) => return Settled::Ran(artifact, elapsed),
                     Err(failure) => failure,
                 }
@@ -148,6 +151,79 @@ async fn attempts(
             elapsed,
         });
         attempt += 1;
+    }
+}
+
+/// Records what a stage has made, of what it turned out to be made from.
+async fn keep(
+    shared: &Shared,
+    stage: &Arc<Stage>,
+    artifact: Artifact,
+    made_from: (&Arc<plan::Ingredients>, &BTreeMap<StageKey, Arc<Artifact>>),
+    found: Found,
+    times: (SystemTime, Duration),
+    output: &Output,
+) -> Result<Arc<Artifact>, StageFailure> {
+    let ingredients = looked_again(shared, stage, made_from, (found, times.0), output).await;
+    commit(
+        shared,
+        stage,
+        &ingredients,
+        artifact,
+        times,
+        output.log_path(),
+    )
+}
+
+/// What the stage was made from, now that it is known what it has read: with the files that it found, and without trust in
+/// those that changed while it ran.
+async fn looked_again(
+    shared: &Shared,
+    stage: &Arc<Stage>,
+    (before, upstream): (&Arc<plan::Ingredients>, &BTreeMap<StageKey, Arc<Artifact>>),
+    (found, started): (Found, SystemTime),
+    output: &Output,
+) -> Arc<plan::Ingredients> {
+    if !plan::rereads(stage) {
+        return Arc::clone(before);
+    }
+    let found = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    let (executor, asked) = (Arc::clone(&shared.executor), Arc::clone(stage));
+    let facts =
+        tokio::task::spawn_blocking(move || executor.facts_after(&asked, &found, started)).await;
+    let digest = |key: &StageKey| upstream.get(key).map(|artifact| artifact.digest());
+    let after = facts
+        .unwrap_or_else(|e| Err(e.to_string()))
+        .and_then(|(facts, touched)| {
+            let after = plan::ingredients(stage, &facts, &digest).map_err(|e| e.to_string())?;
+            Ok(before.after(after, &touched))
+        });
+    match after {
+        Ok((after, changed)) => {
+            if !changed.is_empty() {
+                let files = listed(&changed);
+                output.warn(format!(
+                    "{files} changed while it ran: the next run does it again"
+                ));
+            }
+            Arc::new(after)
+        }
+        Err(why) => {
+            output.warn(format!(
+                "{why}, now that it has run: the next run does it again"
+            ));
+            Arc::new(before.spoilt())
+        }
+    }
+}
+
+/// As many names as people read.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{} and {more} more", names[..SHOWN].join(", ")),
+        _ => names.join(", "),
     }
 }
 

@@ -181,6 +181,12 @@ impl KeyboardInteractivePrompt for Answers<'_> {
     }
 }
 
+/// Whether a file holds a private key that can be used as it is: without a passphrase.
+#[must_use]
+pub fn is_usable_key(path: &Path) -> bool {
+    check_key(path).is_ok()
+}
+
 /// Whether the key's file can be read and needs no passphrase. libssh2 tells neither clearly.
 pub(super) fn check_key(path: &Path) -> Result<(), GuestError> {
     let key = |reason: String| GuestError::Key {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time::Instant as Tick;
 
 use super::connection::{Connection, Limits, Stop};
 use super::exec::{Captured, Ended, Exec, Feed, Running, Stream};
 use super::wait::{Attempt, LOGIN, PATIENCE, Patience, attempt, wait};
-use super::{GuestError, kill};
+use super::{GuestError, KnownHosts, kill};
 use crate::model::Secret;
 use crate::sys::Cancel;
 
@@ -28,6 +28,8 @@ pub struct SshTarget {
     pub key_files: Vec<PathBuf>,
     /// Whether the agent at `SSH_AUTH_SOCK` is asked.
     pub agent: bool,
+    /// Which servers are trusted; none: any, as with a machine that has just made its key.
+    pub known_hosts: Option<KnownHosts>,
 }
 
 /// How many connections a guest may have at once; sshd takes no more than 10 unauthenticated ones by default.
@@ -141,6 +143,24 @@ impl Guest {
             progress: &|_| {},
         };
         self.execute(&job, feed, on_output).await
+    }
+
+    /// As [`Guest::run`], with input that comes in pieces; an error there ends the command.
+    pub async fn run_fed(
+        &self,
+        command: &str,
+        input: mpsc::Receiver<std::io::Result<Vec<u8>>>,
+        on_output: &mut (dyn FnMut(Stream, &[u8]) + Send),
+        cancel: &Cancel,
+    ) -> Result<i32, GuestError> {
+        let job = Job {
+            command,
+            what: "the command",
+            timeout: None,
+            cancel,
+            progress: &|_| {},
+        };
+        self.execute(&job, Feed::Pieces(input), on_output).await
     }
 
     /// Runs a command and returns all that it has printed.

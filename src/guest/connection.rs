@@ -37,6 +37,21 @@ const CIPHERS: &str = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-po
 /// ed25519 first: making or checking an RSA signature takes seconds in an emulated guest.
 const HOST_KEYS: &str = "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,\
                          rsa-sha2-512,rsa-sha2-256,ssh-rsa";
+/// The kinds of keys that a server is asked for: those that are known of it, where some are.
+fn host_keys(kinds: &[String]) -> String {
+    let fits = |kind: &&str| {
+        // an RSA key signs in newer ways too
+        let signs =
+            |known: &String| known == kind || (known == "ssh-rsa" && kind.starts_with("rsa-"));
+        kinds.is_empty() || kinds.iter().any(signs)
+    };
+    let fitting: Vec<&str> = HOST_KEYS.split(',').filter(fits).collect();
+    match fitting.is_empty() {
+        true => HOST_KEYS.to_owned(),
+        false => fitting.join(","),
+    }
+}
+
 /// How often an idle connection is asked whether it still lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A connection on which nothing was heard for so long is lost: the machine is gone without a word.
@@ -140,7 +155,12 @@ impl Connection {
     }
 
     /// Speaks the protocol up to the point where a login can be tried.
-    pub(super) async fn handshake(tcp: TcpStream, limits: Limits<'_>) -> Result<Self, Stop> {
+    /// `kinds` are the kinds of keys that the server may show; none: any.
+    pub(super) async fn handshake(
+        tcp: TcpStream,
+        kinds: &[String],
+        limits: Limits<'_>,
+    ) -> Result<Self, Stop> {
         let prepare = || -> io::Result<(Session, std::net::TcpStream, TcpStream)> {
             tcp.set_nodelay(true)?;
             let socket = tcp.into_std()?;
@@ -149,7 +169,7 @@ impl Connection {
             session.set_banner("SSH-2.0-forge")?;
             session.method_pref(MethodType::CryptCs, CIPHERS)?;
             session.method_pref(MethodType::CryptSc, CIPHERS)?;
-            session.method_pref(MethodType::HostKey, HOST_KEYS)?;
+            session.method_pref(MethodType::HostKey, &host_keys(kinds))?;
             session.set_tcp_stream(socket.try_clone()?);
             let tcp = TcpStream::from_std(socket.try_clone()?)?;
             Ok((session, socket, tcp))

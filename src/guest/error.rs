@@ -33,6 +33,16 @@ pub enum GuestError {
         /// Why not.
         reason: String,
     },
+    /// The server's own key is not trusted.
+    #[error("the SSH server `{host}` is not trusted by {}: {reason}", file.display())]
+    HostKey {
+        /// The server's name.
+        host: String,
+        /// The file of known servers.
+        file: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// A limit of time was reached.
     #[error("{what} took longer than {}", seconds(*limit))]
     Timeout {
@@ -73,6 +83,9 @@ impl GuestError {
             ),
             Self::Key { .. } => Some(
                 "keys with a passphrase are used through an agent: `ssh-add` the key and set `agent = true`",
+            ),
+            Self::HostKey { .. } => Some(
+                "if the machine was made anew, forget its old key: `ssh-keygen -R HOST`; if it is new, log in once with ssh, or use `--host-key accept-new`",
             ),
             Self::Lost(_) => Some(
                 "if a script restarts the machine or its network, say `expect_disconnect = true` or use a `reboot` step",

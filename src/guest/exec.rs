@@ -76,6 +76,14 @@ pub(super) enum Feed {
     Pieces(mpsc::Receiver<io::Result<Vec<u8>>>),
 }
 
+/// Returns the next piece when it comes, if one is waited for.
+async fn next_piece(feed: &mut Option<Feed>, wanted: bool) -> Option<io::Result<Vec<u8>>> {
+    match feed {
+        Some(Feed::Pieces(pieces)) if wanted => pieces.recv().await,
+        _ => std::future::pending().await,
+    }
+}
+
 /// How often output may be handed on before input has a turn.
 const BURST: usize = 16;
 /// A command that runs.
@@ -144,7 +152,7 @@ impl Running {
     ) -> Result<Ended, Stop> {
         let mut waited: Option<Interest> = None;
         loop {
-            if let Some(error) = self.fill(limits).await? {
+            if let Some(error) = self.fill() {
                 return Ok(Ended::Feed(error));
             }
             let before = self.written;
@@ -166,31 +174,53 @@ impl Running {
                 }
                 Step::Blocked => {
                     let interest = connection.interest();
-                    connection.ready(limits, interest).await?;
-                    waited = Some(interest);
+                    tokio::select! {
+                        ready = connection.ready(limits, interest) => {
+                            ready?;
+                            waited = Some(interest);
+                        }
+                        // a command that ends must not wait for input that nobody gives
+                        piece = next_piece(&mut self.feed, self.pending.is_empty()) => {
+                            if let Some(error) = self.take(piece) {
+                                return Ok(Ended::Feed(error));
+                            }
+                            waited = None;
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// Gets the next piece of input when the last one is written.
-    async fn fill(&mut self, limits: Limits<'_>) -> Result<Option<io::Error>, Stop> {
+    /// Takes the next piece of input if it is there, when the last one is written.
+    fn fill(&mut self) -> Option<io::Error> {
         if !self.pending.is_empty() {
-            return Ok(None);
+            return None;
         }
-        match self.feed.take() {
-            None => {}
-            Some(Feed::Bytes(bytes)) => self.pending = bytes.into(),
-            Some(Feed::Pieces(mut pieces)) => match limits.run(pieces.recv()).await? {
-                Some(Ok(piece)) => {
-                    self.pending = piece.into();
-                    self.feed = Some(Feed::Pieces(pieces));
-                }
-                Some(Err(error)) => return Ok(Some(error)),
-                None => {}
+        let piece = match &mut self.feed {
+            None => return None,
+            Some(Feed::Bytes(bytes)) => {
+                self.pending = std::mem::take(bytes).into();
+                self.feed = None;
+                return None;
+            }
+            Some(Feed::Pieces(pieces)) => match pieces.try_recv() {
+                Ok(piece) => Some(piece),
+                Err(mpsc::error::TryRecvError::Empty) => return None,
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
             },
+        };
+        self.take(piece)
+    }
+
+    /// A piece of input has come; none: that was the last one.
+    fn take(&mut self, piece: Option<io::Result<Vec<u8>>>) -> Option<io::Error> {
+        match piece {
+            Some(Ok(piece)) => self.pending = piece.into(),
+            Some(Err(error)) => return Some(error),
+            None => self.feed = None,
         }
-        Ok(None)
+        None
     }
 
     /// Writes what can be written and reads what can be read.

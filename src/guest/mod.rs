@@ -9,7 +9,8 @@
 //! or agent. This module knows no hypervisor.
 
 mod auth;
-pub mod checks;
+pub mod facts;
+pub mod suite;
 
 mod client;
 mod connection;
@@ -17,19 +18,22 @@ mod error;
 mod exec;
 mod keypair;
 mod kill;
+mod known_hosts;
 mod mark;
 mod reboot;
-mod tunnel;
+mod trunk;
 mod upload;
 mod wait;
 
 #[cfg(test)]
 mod tests;
 
+pub use auth::is_usable_key;
 pub use client::{Guest, SshTarget};
 pub use error::GuestError;
 pub use exec::{Captured, Exec, Stream};
 pub use keypair::KeyPair;
+pub use known_hosts::KnownHosts;
 
 /// `text` as one word of a POSIX shell.
 #[must_use]

@@ -56,8 +56,21 @@ pub(super) async fn attempt(
         deadline: Some(limits.deadline.map_or(end, |d| d.min(end))),
         ..limits
     };
-    let handshake = Connection::handshake(tcp, limits).await;
+    let port = target.addr.port();
+    let kinds = target
+        .known_hosts
+        .as_ref()
+        .map(|hosts| hosts.kinds(port))
+        .transpose();
+    let kinds = kinds.map_err(Attempt::Fatal)?.unwrap_or_default();
+    let handshake = Connection::handshake(tcp, &kinds, limits).await;
     let mut connection = handshake.map_err(stopped)?;
+    if let Some(hosts) = &target.known_hosts {
+        let key = connection.session().host_key().map(|(key, _)| key.to_vec());
+        hosts
+            .check(port, &key.unwrap_or_default())
+            .map_err(Attempt::Fatal)?;
+    }
     match login(&mut connection, target, limits).await {
         Ok(()) => Ok(connection),
         Err(AuthFault::Refused(reason)) => Err(Attempt::Auth(reason)),

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 
-use super::source::BlockSource;
+use super::source::{BlockSource, is_zero};
 use crate::sys::Cancel;
 
 /// The unit of all work: a VMDK grain, also qcow2's usual cluster.
@@ -19,6 +19,9 @@ pub(super) const BLOCK: u64 = 64 << 10;
 
 /// Blocks in a batch: enough to make hand-over cheap, few enough to keep all workers busy at the end.
 const BATCH: u64 = 32;
+
+/// Bytes in flight, all threads together: what is not done yet, and what waits for its turn.
+const IN_FLIGHT: u64 = 32 << 20;
 
 /// Blocks of the source that may hold data: numbers, not bytes.
 pub(super) type Blocks = Range<u64>;
@@ -43,6 +46,7 @@ pub(super) enum Stop<E> {
 struct Hand<'a, B> {
     source: &'a dyn BlockSource,
     buffers: Receiver<B>,
+    batch: u64,
     index: u64,
     next: u64,
     end: u64,
@@ -52,6 +56,18 @@ struct Done<B> {
     index: u64,
     blocks: Blocks,
     buffer: B,
+}
+
+/// Buffers that are filled or wait, for so many workers.
+const fn buffers(workers: usize) -> usize {
+    workers * 2 + 1
+}
+
+/// Blocks in a batch for so many workers: fewer for many, so that memory stays bounded.
+fn batch(workers: usize) -> u64 {
+    // A worker may have its input beside the buffer.
+    let held = (buffers(workers) + workers) as u64 * BLOCK;
+    (IN_FLIGHT / held).clamp(1, BATCH)
 }
 
 /// How many threads to use when nobody says.
@@ -70,14 +86,15 @@ where
     B: Default + Send,
     W: Worker<B>,
 {
-    let in_flight = workers.len() * 2 + 1;
-    let (give_back, buffers) = channel();
+    let in_flight = buffers(workers.len());
+    let (give_back, free) = channel();
     for _ in 0..in_flight {
         let _ = give_back.send(B::default());
     }
     let hand = Mutex::new(Hand {
         source,
-        buffers,
+        buffers: free,
+        batch: batch(workers.len()),
         index: 0,
         next: 0,
         end: 0,
@@ -144,7 +161,7 @@ impl<B> Hand<'_, B> {
             }
         }
         let first = self.next;
-        self.next = self.end.min(first + BATCH);
+        self.next = self.end.min(first + self.batch);
         Ok(Some(first..self.next))
     }
 }
@@ -175,9 +192,61 @@ fn deliver<B, E>(
     Ok(())
 }
 
+/// Reads blocks as they are; the disk's end may cut the last one short.
+pub(super) struct Loader<'a> {
+    pub(super) source: &'a dyn BlockSource,
+}
+
+impl Worker<Vec<u8>> for Loader<'_> {
+    fn work(&mut self, blocks: Blocks, data: &mut Vec<u8>) -> io::Result<()> {
+        let start = blocks.start * BLOCK;
+        let len = (blocks.end * BLOCK).min(self.source.size()) - start;
+        data.resize(usize::try_from(len).map_err(io::Error::other)?, 0);
+        self.source.read_at(data, start)
+    }
+}
+
+impl<'a> Loader<'a> {
+    /// As many as there are CPUs.
+    pub(super) fn all(source: &'a dyn BlockSource) -> Vec<Self> {
+        let one = |_| Self { source };
+        (0..default_threads().get()).map(one).collect()
+    }
+}
+
+/// Moves the blocks that are not zeros together, tells each and returns their bytes; the last one is filled up with zeros.
+pub(super) fn keep_data<'a>(
+    blocks: Blocks,
+    data: &'a mut Vec<u8>,
+    keep: &mut dyn FnMut(u64) -> io::Result<()>,
+) -> io::Result<&'a [u8]> {
+    let size = BLOCK as usize;
+    data.resize(data.len().next_multiple_of(size), 0);
+    let mut kept = 0;
+    for (index, block) in blocks.enumerate() {
+        let place = index * size..(index + 1) * size;
+        if is_zero(&data[place.clone()]) {
+            continue;
+        }
+        keep(block)?;
+        data.copy_within(place, kept * size);
+        kept += 1;
+    }
+    Ok(&data[..kept * size])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_in_flight_stays_bounded_whatever_the_threads() {
+        for workers in [1, 2, 8, 24, 64, 128] {
+            let held = (buffers(workers) + workers) as u64 * batch(workers) * BLOCK;
+            assert!(held <= IN_FLIGHT, "{workers} workers hold {held} bytes");
+        }
+        assert_eq!((batch(2), batch(1000)), (BATCH, 1));
+    }
 
     struct Fake;
     impl BlockSource for Fake {

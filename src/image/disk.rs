@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Progress;
 use super::qcow2::{self, Qcow2Error};
 use super::source::{BlockSource, RawDisk, Window};
-use super::vmdk::{self, VmdkError};
+use super::vmdk::{self, CheckReport, Descriptor, Problem, VmdkError};
+use crate::model::Size;
+use crate::sys::Cancel;
 
 /// The format of a disk image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +36,14 @@ pub enum DiskError {
         /// Why.
         source: io::Error,
     },
+    /// An image of a format that is not read here.
+    #[error("{}: {what}", path.display())]
+    Foreign {
+        /// The image.
+        path: PathBuf,
+        /// What it is, and what reads it.
+        what: String,
+    },
     /// Trouble with a qcow2 image.
     #[error(transparent)]
     Qcow2(#[from] Qcow2Error),
@@ -44,43 +55,290 @@ pub enum DiskError {
         /// What is wrong.
         source: VmdkError,
     },
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Cancelled,
+}
+
+/// What [`check`] found.
+#[derive(Clone, Debug)]
+pub struct DiskReport {
+    /// The image's format.
+    pub format: DiskFormat,
+    /// The disk's size.
+    pub capacity: Size,
+    /// Bytes of data that the tables list; for a raw disk what is no hole.
+    pub populated: Size,
+    /// Everything that is wrong; empty for a good image.
+    pub problems: Vec<Problem>,
+}
+
+/// An opened image.
+pub struct DiskImage {
+    /// Its format.
+    pub format: DiskFormat,
+    /// The disk's content.
+    pub source: Box<dyn BlockSource>,
+    /// What it is made of: the image, then what it is laid over or what its descriptor names.
+    pub files: Vec<PathBuf>,
+    /// What is special to VMDKs.
+    pub vmdk: Option<VmdkFacts>,
+}
+
+/// What a VMDK says about itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct VmdkFacts {
+    /// `streamOptimized`, `monolithicSparse`, `monolithicFlat`, …
+    pub create_type: Option<String>,
+    /// The content's id.
+    pub cid: Option<String>,
+    /// The parent's content's id; `ffffffff` where there is none.
+    pub parent_cid: Option<String>,
+    /// What the disk hangs on.
+    pub adapter: Option<String>,
+    /// The header's version; none for a descriptor on its own.
+    pub version: Option<u32>,
+    /// Whether the tables follow the grains; none for a descriptor on its own.
+    pub tables_at_end: Option<bool>,
+    /// Grains of 64 KiB that are there; none for a descriptor on its own.
+    pub grains: Option<u64>,
+    /// Whether grains are deflated.
+    pub compressed: bool,
 }
 
 /// The format of the image at `path`, by its first bytes; what is nothing else is raw.
 pub fn detect(path: &Path) -> io::Result<DiskFormat> {
-    let window = Window::open(path)?;
-    let mut start = [0; 21];
-    let n = window.len().min(21) as usize;
+    detect_in(&Window::open(path)?)
+}
+
+fn start_of(window: &Window) -> io::Result<[u8; 1024]> {
+    let mut start = [0; 1024];
+    let n = window.len().min(1024) as usize;
     window.read_exact_at(&mut start[..n], 0)?;
-    Ok(match &start {
-        s if s.starts_with(qcow2::MAGIC) => DiskFormat::Qcow2,
-        s if s.starts_with(b"KDMV") || s == b"# Disk DescriptorFile" => DiskFormat::Vmdk,
-        _ => DiskFormat::Raw,
+    Ok(start)
+}
+
+fn detect_in(window: &Window) -> io::Result<DiskFormat> {
+    let start = start_of(window)?;
+    Ok(if start.starts_with(qcow2::MAGIC) {
+        DiskFormat::Qcow2
+    } else if vmdk::MAGICS.iter().any(|magic| start.starts_with(magic)) {
+        DiskFormat::Vmdk
+    } else {
+        DiskFormat::Raw
     })
 }
 
-/// Opens an image of any format. A qcow2 image must not need a backing file; chains are opened by
-/// [`qcow2::Chain::open`].
-pub fn open(path: &Path) -> Result<(DiskFormat, Box<dyn BlockSource>), DiskError> {
+/// Formats that would otherwise pass for raw disks, which nobody wants.
+fn foreign(window: &Window) -> io::Result<Option<&'static str>> {
+    let start = start_of(window)?;
+    let word = |at: usize, magic: &[u8]| start[at..].starts_with(magic);
+    let mut tail = [0; 8];
+    if window.len() >= 1024 {
+        window.read_exact_at(&mut tail, window.len() - 512)?;
+    }
+    Ok(if word(0, b"vhdxfile") {
+        Some("this is a VHDX, which is not read here; `qemu-img convert` makes a raw disk of it")
+    } else if word(0, b"conectix") || &tail == b"conectix" {
+        Some("this is a VHD, which is not read here; `qemu-img convert` makes a raw disk of it")
+    } else if word(64, &[0x7f, 0x10, 0xda, 0xbe]) {
+        Some("this is a VDI, which is not read here; `qemu-img convert` makes a raw disk of it")
+    } else if word(0, b"QED\0") {
+        Some(
+            "this is a QED image, which is not read here; `qemu-img convert` makes a raw disk of it",
+        )
+    } else if word(257, b"ustar") {
+        Some("this is a tar file, such as an OVA; `forge ova unpack` takes its disks out")
+    } else if word(0, &[0x1f, 0x8b]) {
+        Some("this is compressed with gzip; unpack it first")
+    } else if word(0, &[0xfd, b'7', b'z', b'X', b'Z']) {
+        Some("this is compressed with xz; unpack it first")
+    } else if word(0, &[0x28, 0xb5, 0x2f, 0xfd]) {
+        Some("this is compressed with zstd; unpack it first")
+    } else {
+        None
+    })
+}
+
+/// Opens an image of any format with all that it is made of: for a qcow2 image what it is laid over, for a descriptor what it
+/// names. An image may thus name other files of its user's; open those of strangers with care.
+pub fn open(path: &Path) -> Result<DiskImage, DiskError> {
     let failed = |source| DiskError::Io {
         path: path.to_owned(),
         source,
     };
-    let format = detect(path).map_err(failed)?;
-    let source: Box<dyn BlockSource> = match format {
-        DiskFormat::Raw => Box::new(RawDisk::open(path).map_err(failed)?),
-        DiskFormat::Qcow2 => Box::new(qcow2::Chain::open(&[path.to_owned()])?),
-        DiskFormat::Vmdk => {
-            let window = Window::open(path).map_err(failed)?;
-            Box::new(
-                vmdk::Reader::open(window).map_err(|source| DiskError::Vmdk {
+    let window = Window::open(path).map_err(failed)?;
+    let format = detect_in(&window).map_err(failed)?;
+    let only = |source: Box<dyn BlockSource>| DiskImage {
+        format,
+        source,
+        files: vec![path.to_owned()],
+        vmdk: None,
+    };
+    match format {
+        DiskFormat::Raw => {
+            if let Some(what) = foreign(&window).map_err(failed)? {
+                return Err(DiskError::Foreign {
                     path: path.to_owned(),
-                    source,
-                })?,
-            )
+                    what: what.into(),
+                });
+            }
+            Ok(only(Box::new(RawDisk::new(window))))
+        }
+        DiskFormat::Qcow2 => {
+            let chain = qcow2::Chain::follow(path)?;
+            let files = chain.files().to_vec();
+            Ok(DiskImage {
+                files,
+                ..only(Box::new(chain))
+            })
+        }
+        DiskFormat::Vmdk => open_vmdk(path, window).map_err(|source| DiskError::Vmdk {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// Looks at every table and every byte of data of the image at `path`, of all files that it is made of. An error means that it
+/// could not be looked at; damage is in the report. `progress` counts bytes.
+pub fn check(
+    path: &Path,
+    progress: Progress<'_>,
+    cancel: &Cancel,
+) -> Result<DiskReport, DiskError> {
+    let failed = |source| DiskError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let window = Window::open(path).map_err(failed)?;
+    let format = detect_in(&window).map_err(failed)?;
+    let found = match format {
+        DiskFormat::Qcow2 => qcow2::check(path, progress, cancel).map_err(|e| match e {
+            Qcow2Error::Cancelled => DiskError::Cancelled,
+            other => other.into(),
+        })?,
+        DiskFormat::Vmdk => check_vmdk(path, &window, progress, cancel).map_err(|e| match e {
+            VmdkError::Cancelled => DiskError::Cancelled,
+            source => DiskError::Vmdk {
+                path: path.to_owned(),
+                source,
+            },
+        })?,
+        DiskFormat::Raw => {
+            let image = open(path)?;
+            CheckReport {
+                capacity: Size::from_bytes(image.source.size()),
+                populated: image.data().map_err(failed)?,
+                problems: Vec::new(),
+            }
         }
     };
-    Ok((format, source))
+    Ok(DiskReport {
+        format,
+        capacity: found.capacity,
+        populated: found.populated,
+        problems: found.problems,
+    })
+}
+
+fn check_vmdk(
+    path: &Path,
+    window: &Window,
+    progress: Progress<'_>,
+    cancel: &Cancel,
+) -> Result<CheckReport, VmdkError> {
+    let start = start_of(window).map_err(VmdkError::Read)?;
+    if start.starts_with(vmdk::MAGICS[1]) {
+        // All that it names is opened, and thereby looked at.
+        let image = open_vmdk(path, window.clone())?;
+        return Ok(CheckReport {
+            capacity: Size::from_bytes(image.source.size()),
+            populated: image.data().map_err(VmdkError::Read)?,
+            problems: Vec::new(),
+        });
+    }
+    match vmdk::is_stream(window)? {
+        true => vmdk::check(window, progress, cancel),
+        false => vmdk::check_sparse(window, progress, cancel),
+    }
+}
+
+/// More than this is no descriptor.
+const LONGEST_DESCRIPTOR: u64 = 1 << 20;
+
+fn open_vmdk(path: &Path, window: Window) -> Result<DiskImage, VmdkError> {
+    let start = start_of(&window).map_err(VmdkError::Read)?;
+    let mut image = if start.starts_with(vmdk::MAGICS[1]) {
+        let text = window
+            .read_all(LONGEST_DESCRIPTOR)
+            .map_err(VmdkError::Read)?;
+        let descriptor = Descriptor::parse(&String::from_utf8_lossy(&text));
+        let disk = vmdk::Extents::open(path.parent().unwrap_or(Path::new("")), &descriptor)?;
+        DiskImage {
+            format: DiskFormat::Vmdk,
+            files: disk.files().to_vec(),
+            source: Box::new(disk),
+            vmdk: Some(VmdkFacts::new(descriptor)),
+        }
+    } else {
+        let reader = vmdk::Reader::open(window)?;
+        let info = reader.info();
+        let descriptor = Descriptor::parse(&info.descriptor);
+        if descriptor.has_parent() {
+            return Err(VmdkError::Kind(vmdk::HAS_PARENT.into()));
+        }
+        DiskImage {
+            format: DiskFormat::Vmdk,
+            files: Vec::new(),
+            source: Box::new(reader),
+            vmdk: Some(VmdkFacts {
+                version: Some(info.version),
+                tables_at_end: Some(info.streamed),
+                grains: Some(info.populated.bytes() >> 16),
+                compressed: info.compressed,
+                ..VmdkFacts::new(descriptor)
+            }),
+        }
+    };
+    image.files.insert(0, path.to_owned());
+    Ok(image)
+}
+
+impl VmdkFacts {
+    fn new(descriptor: Descriptor) -> Self {
+        Self {
+            create_type: descriptor.create_type,
+            cid: descriptor.cid,
+            parent_cid: descriptor.parent_cid,
+            adapter: descriptor.adapter,
+            version: None,
+            tables_at_end: None,
+            grains: None,
+            compressed: false,
+        }
+    }
+}
+
+impl DiskImage {
+    /// Bytes in runs that may hold something else than zeros, as the tables and holes tell it; no content is read.
+    pub fn data(&self) -> io::Result<Size> {
+        let (mut from, mut bytes) = (0, 0);
+        while let Some(run) = self.source.next_data(from)? {
+            bytes += run.end - run.start;
+            from = run.end;
+        }
+        Ok(Size::from_bytes(bytes))
+    }
+}
+
+impl fmt::Debug for DiskImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskImage")
+            .field("format", &self.format)
+            .field("files", &self.files)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for DiskFormat {
@@ -94,75 +352,4 @@ impl fmt::Display for DiskFormat {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::{self, File};
-    use std::process::Command;
-
-    use super::*;
-    use crate::image::vmdk::WriteOptions;
-    use crate::model::Digest;
-    use crate::sys::Cancel;
-
-    fn qemu(program: &str, args: &[&str]) {
-        let output = Command::new(program).args(args).output();
-        let output = output.expect("qemu-utils judge here; `scripts/test` installs them");
-        assert!(output.status.success(), "{args:?}: {output:?}");
-    }
-
-    #[test]
-    fn a_chain_becomes_a_vmdk_without_a_raw_copy_and_qemu_agrees() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-        let (base, top, disk) = (path("base.qcow2"), path("top.qcow2"), path("disk.vmdk"));
-        qemu("qemu-img", &["create", "-q", "-f", "qcow2", &base, "64M"]);
-        let write = ["-c", "write -P 1 0 9M", "-c", "write -P 2 40M 700k"];
-        qemu("qemu-io", &[&write[..], &[&base]].concat());
-        let create = ["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", &base];
-        qemu("qemu-img", &[&create[..], &[&top, "64M"]].concat());
-        let write = ["-c", "write -P 3 8M 2M", "-c", "write -z 1M 3M"];
-        qemu("qemu-io", &[&write[..], &[&top]].concat());
-        let chain = qcow2::Chain::open(&[base.clone().into(), top.clone().into()]).unwrap();
-        let options = WriteOptions::new("disk.vmdk", Digest::of(b"test"));
-        let mut out = File::create(&disk).unwrap();
-        let info = vmdk::write(&chain, &options, &mut out, &|_| {}, &Cancel::new()).unwrap();
-        // 10 MiB without 3 of zeros, and 700 KiB in 11 grains.
-        assert_eq!(info.populated.bytes(), (7 << 20) + 11 * 65_536);
-        qemu("qemu-img", &["check", "-q", &disk]);
-        qemu("qemu-img", &["compare", "-q", &top, &disk]);
-        let (format, source) = open(Path::new(&disk)).unwrap();
-        assert_eq!((format, source.size()), (DiskFormat::Vmdk, 64 << 20));
-        assert_eq!(detect(Path::new(&base)).unwrap(), DiskFormat::Qcow2);
-        assert!(open(Path::new(&base)).is_ok());
-        assert!(matches!(
-            open(Path::new(&top)),
-            Err(DiskError::Qcow2(Qcow2Error::Incomplete { .. }))
-        ));
-    }
-
-    #[test]
-    fn an_error_names_the_image() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x");
-        let message = |path: &Path| match open(path) {
-            Ok(_) => panic!("it opened"),
-            Err(e) => e.to_string(),
-        };
-        let name = path.display().to_string();
-        assert!(message(&path).starts_with(&format!("{name}: No such file")));
-        fs::write(&path, b"# Disk DescriptorFile\n").unwrap();
-        assert_eq!(
-            message(&path),
-            format!("{name}: the vmdk is damaged at byte 0: the file ends too early")
-        );
-        fs::write(&path, b"short").unwrap();
-        assert_eq!(open(&path).unwrap().0.to_string(), "raw");
-        let whole = vec![b' '; 600];
-        fs::write(&path, [&b"# Disk DescriptorFile"[..], &whole].concat()).unwrap();
-        assert_eq!(
-            message(&path),
-            format!(
-                "{name}: not a stream-optimized vmdk: this is a descriptor whose data lies in other files"
-            )
-        );
-    }
-}
+mod tests;

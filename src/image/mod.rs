@@ -6,6 +6,7 @@
 //!
 //! What is read may be hostile: sizes, offsets and names are checked before they are used, and nothing here panics.
 
+pub mod convert;
 pub mod disk;
 pub mod fat;
 pub mod iso;
@@ -17,6 +18,7 @@ pub mod source;
 pub mod vmdk;
 
 mod batch;
+mod cache;
 
 pub use source::{BlockSource, RawDisk, Window};
 

@@ -251,9 +251,13 @@ pub struct RawDisk {
 impl RawDisk {
     /// The image at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            window: Window::open(path)?,
-        })
+        Ok(Self::new(Window::open(path)?))
+    }
+
+    /// The image in `window`.
+    #[must_use]
+    pub const fn new(window: Window) -> Self {
+        Self { window }
     }
 }
 
@@ -265,19 +269,22 @@ impl BlockSource for RawDisk {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {
         use rustix::fs::{SeekFrom, seek};
-        if from >= self.window.len {
+        let (file, begin, len) = (&*self.window.file, self.window.start, self.window.len);
+        if from >= len {
             return Ok(None);
         }
-        let file = &*self.window.file;
-        let start = match seek(file, SeekFrom::Data(from)) {
-            Ok(start) => start,
+        let start = match seek(file, SeekFrom::Data(begin + from)) {
+            Ok(start) => start - begin,
             Err(rustix::io::Errno::NXIO) => return Ok(None),
             // A file system that does not know its holes has only data.
-            Err(rustix::io::Errno::INVAL) => return Ok(Some(from..self.window.len)),
+            Err(rustix::io::Errno::INVAL) => return Ok(Some(from..len)),
             Err(e) => return Err(e.into()),
         };
-        let end = seek(file, SeekFrom::Hole(start))?;
-        Ok((start < self.window.len).then(|| start..end.min(self.window.len)))
+        if start >= len {
+            return Ok(None);
+        }
+        let end = seek(file, SeekFrom::Hole(begin + start))? - begin;
+        Ok(Some(start..end.min(len)))
     }
 
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]

@@ -26,6 +26,8 @@ pub struct Project {
     pub providers: BTreeMap<Name, ProviderConfig>,
     /// What the stages that run at one time may use together.
     pub resources: Resources,
+    /// How many of the stages that name a pool run at one time, by its name.
+    pub pools: BTreeMap<Name, u32>,
 }
 
 impl Project {

@@ -1,9 +1,11 @@
 //! Stages as they are meant: every setting typed, every default filled in.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use super::{CheckSet, Checksum, Duration, Hardware, Keys, Layout, Name, Ssh, StageKey, Text};
+use super::{
+    Checkpointing, Checksum, Command, Duration, Hardware, Keys, Layout, Name, PackOva, Ssh,
+    StageKey, Text, Trim,
+};
 
 /// A stage at one point of its axes.
 #[derive(std::clone::Clone, Debug, PartialEq)]
@@ -22,6 +24,8 @@ pub struct Stage {
     pub timeout: Option<Duration>,
     /// How often it is tried again after a failure.
     pub retries: u32,
+    /// The pool of `[pools]` that it takes a place of while it runs.
+    pub pool: Option<Name>,
 }
 
 /// A place in a file of the project.
@@ -87,43 +91,6 @@ impl StageKind {
             Self::Publish(_) => "publish",
         }
     }
-}
-
-/// Something outside `builds.toml` that a stage reads: its content is an ingredient.
-#[derive(std::clone::Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Input {
-    /// One file or directory (taken as a tree), relative to the project.
-    Path(String),
-    /// Files that match a glob, relative to the project.
-    Glob(String),
-}
-
-/// `kind = "command"`.
-#[derive(std::clone::Clone, Debug, PartialEq)]
-pub struct Command {
-    /// What to run.
-    pub run: CommandLine,
-    /// What it reads.
-    pub inputs: Vec<Input>,
-    /// What it writes: paths relative to the project.
-    pub outputs: BTreeMap<Name, String>,
-    /// Variables it is given, beside the passed ones.
-    pub env: BTreeMap<String, Text>,
-    /// Names of forge's own environment variables that are passed on.
-    pub pass_env: Vec<String>,
-    /// Working directory, relative to the project.
-    pub dir: Option<String>,
-    /// Runs every time.
-    pub always: bool,
-}
-
-/// How a command is written.
-#[derive(std::clone::Clone, Debug, PartialEq)]
-pub enum CommandLine {
-    /// A line for `sh -c`.
-    Shell(Text),
-    /// A program and its arguments; no shell.
-    Argv(Vec<Text>),
 }
 
 /// `kind = "iso-base"`.
@@ -289,36 +256,10 @@ pub struct Provision {
     pub shutdown: Option<Text>,
     /// When the running machine is kept between steps.
     pub checkpoint: Checkpointing,
+    /// What is done with the free space of its disks at the end.
+    pub trim: Trim,
     /// What the machine is called on a server; none: by project and stage.
     pub vm_name: Option<String>,
-}
-
-/// When a running machine is kept so that a later run can go on from there.
-#[derive(std::clone::Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Checkpointing {
-    /// Where doing again what came before would take clearly longer than keeping it.
-    #[default]
-    Auto,
-    /// Before the first step and after every one.
-    Always,
-    /// Not at all.
-    Never,
-}
-
-impl Checkpointing {
-    /// The words that users write.
-    pub const WORDS: &'static [&'static str] = &["auto", "always", "never"];
-
-    /// What `word` names.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "auto" => Self::Auto,
-            "always" => Self::Always,
-            "never" => Self::Never,
-            _ => return None,
-        })
-    }
 }
 
 /// A step of `provision`.
@@ -334,6 +275,8 @@ pub struct Step {
     pub timeout: Option<Duration>,
     /// A pause before it.
     pub pause_before: Option<Duration>,
+    /// When the running machine is kept after it; none: as the stage says.
+    pub checkpoint: Option<Checkpointing>,
 }
 
 /// What a step does.
@@ -361,7 +304,7 @@ pub enum StepAction {
     /// Waits.
     Pause(Duration),
     /// Runs checks and fails early.
-    Check(CheckSource),
+    Check(Checks),
 }
 
 /// A `shell` step.
@@ -401,38 +344,6 @@ pub struct Export {
     pub level: u32,
 }
 
-/// `kind = "pack-ova"`.
-#[derive(std::clone::Clone, Debug, PartialEq)]
-pub struct PackOva {
-    /// The appliance's name: `output/NAME/NAME.ova`.
-    pub name: Text,
-    /// Product properties (`ovf:key` = value), in file order.
-    pub properties: Vec<Property>,
-    /// Product name.
-    pub product: Text,
-    /// Vendor.
-    pub vendor: Option<Text>,
-    /// Product version.
-    pub version: Text,
-    /// A note for people.
-    pub annotation: Option<Text>,
-    /// License text.
-    pub eula: Option<Text>,
-    /// Fields for `manifest.json`.
-    pub manifest: BTreeMap<String, Text>,
-}
-
-/// A product property.
-#[derive(std::clone::Clone, Debug, PartialEq)]
-pub struct Property {
-    /// Its key.
-    pub key: String,
-    /// Its value.
-    pub value: Text,
-    /// Whether whoever deploys the appliance may change it.
-    pub user_configurable: bool,
-}
-
 /// `kind = "verify"`.
 #[derive(std::clone::Clone, Debug, PartialEq)]
 pub struct Verify {
@@ -441,7 +352,7 @@ pub struct Verify {
     /// How it is reached.
     pub ssh: Ssh,
     /// What must hold.
-    pub checks: Vec<CheckSource>,
+    pub checks: Checks,
     /// Keep asking this long until all checks hold (services that are still starting).
     pub retry_timeout: Option<Duration>,
     /// Time between tries.
@@ -459,11 +370,19 @@ pub struct Publish {
     pub item: Option<Text>,
 }
 
-/// Checks and where they come from.
-#[derive(std::clone::Clone, Debug, PartialEq)]
-pub struct CheckSource {
-    /// A gossfile relative to the project; none: written in the stage.
-    pub file: Option<PathBuf>,
-    /// The checks.
-    pub checks: CheckSet,
+/// Checks in goss's language, and what their templates see.
+#[derive(std::clone::Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Gossfiles, relative to the project.
+    pub gossfiles: Vec<String>,
+    /// What the gossfiles include, as far as that can be told without the machine.
+    pub includes: Vec<String>,
+    /// Checks that are written in the stage: a gossfile in JSON.
+    pub inline: Option<String>,
+    /// The variables of the stage's scopes, without secrets: an object in JSON. Empty where no gossfile is a template.
+    pub scopes: String,
+    /// Files with variables, relative to the project; they win over scopes, later ones over earlier ones.
+    pub vars_files: Vec<String>,
+    /// Variables that are written in the stage; they win over all others: an object in JSON.
+    pub vars: Option<String>,
 }

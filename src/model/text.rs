@@ -36,6 +36,8 @@ pub enum Late {
     HttpIp,
     /// `http.port`, the kickstart server's port.
     HttpPort,
+    /// `forge.report`, the URL to which an installer reports.
+    Report,
     /// `ssh.public_key`: the line of `authorized_keys` for the project's own key ([`super::Login::generate_key`]).
     SshPublicKey,
 }
@@ -148,6 +150,7 @@ impl fmt::Display for Late {
             Self::Run(RunVar::Host) => f.write_str("run.host"),
             Self::HttpIp => f.write_str("http.ip"),
             Self::HttpPort => f.write_str("http.port"),
+            Self::Report => f.write_str("forge.report"),
             Self::SshPublicKey => f.write_str("ssh.public_key"),
         }
     }

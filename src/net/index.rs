@@ -1,5 +1,6 @@
 //! What has been fetched before: from a checksum, or from an address without one, to the digest in the store.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,28 @@ pub(super) fn read(cache: &Path, key: &str) -> Option<Entry> {
 
 pub(super) fn write(cache: &Path, key: &str, entry: &Entry) -> std::io::Result<()> {
     crate::sys::fs::write_atomic(&file(cache, key), &serde_json::to_vec_pretty(entry)?)
+}
+
+/// Where contents came from that have been fetched: addresses, passwords masked.
+#[must_use]
+pub fn origins(cache: &Path) -> BTreeMap<Digest, String> {
+    let entries = keys(cache).into_iter();
+    let entries = entries.filter_map(|key| read(cache, &key));
+    entries.map(|entry| (entry.digest, entry.from)).collect()
+}
+
+/// The keys of all that is remembered.
+pub(super) fn keys(cache: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(cache.join("downloads/index"));
+    let names = files.into_iter().flatten().flatten();
+    let names = names.filter_map(|file| file.file_name().into_string().ok());
+    names
+        .filter_map(|name| Some(name.strip_suffix(".json")?.to_owned()))
+        .collect()
+}
+
+pub(super) fn forget(cache: &Path, key: &str) -> std::io::Result<()> {
+    crate::sys::fs::remove(&file(cache, key))
 }
 
 fn file(cache: &Path, key: &str) -> PathBuf {

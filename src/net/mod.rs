@@ -1,4 +1,4 @@
-//! Downloads with resume and checksum, and the server that hands kickstart files to one guest.
+//! Downloads with resume and checksum, and the server that hands kickstart files to one guest and takes its reports.
 //!
 //! [`fetch()`] leaves what it fetched under `CACHE/downloads/` and tells its SHA-256; putting it into the store is the
 //! caller's. What has been fetched once is known by its checksum ([`known`]), whatever its address was. Addresses may
@@ -12,6 +12,7 @@ mod index;
 mod list;
 mod local;
 mod media;
+mod report;
 mod source;
 mod sums;
 mod sweep;
@@ -19,8 +20,9 @@ mod transfer;
 
 pub use error::{Attempt, FetchError, SourceError};
 pub use fetch::{FetchRequest, Fetched, Place, fetch};
-pub use index::known;
-pub use media::{MediaContent, MediaRequest, MediaServer};
+pub use index::{known, origins};
+pub use media::{Heard, Hearing, MediaContent, MediaRequest, MediaServer};
+pub use report::Report;
 pub use sweep::{Swept, sweep};
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Facts, Graph, Ingredients, InputFault, PlanError, Reason, ingredients};
-use crate::model::{Artifact, Checkpointing, Digest, Name, Project, Stage, StageKey, StageKind};
+use super::kept::kept;
+use super::restored::restored;
+use super::{Facts, Graph, Ingredients, InputFault, KeptSteps, PlanError, Reason, ingredients};
+use crate::model::{Artifact, Digest, Name, Project, Stage, StageKey, StageKind};
 
 /// What a finished stage has left, and what it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +39,20 @@ pub trait Records {
     /// The record of this stage that was made or used last.
     fn last(&self, stage: &StageKey) -> Option<Record>;
 
-    /// How many steps the newest kept machine has behind it, of a stage whose machine is `chain[n]` after `n` steps.
-    fn steps_kept(&self, chain: &[Digest]) -> Option<usize> {
-        let _ = chain;
+    /// Records of this stage, the newest first; as many as are of interest.
+    fn all(&self, stage: &StageKey) -> Vec<Record> {
+        self.last(stage).into_iter().collect()
+    }
+
+    /// What a machine was kept under that stands in this state and that `stage` could go on from.
+    fn kept_under(&self, stage: &StageKey, state: &Digest) -> Option<String> {
+        let _ = (stage, state);
+        None
+    }
+
+    /// The state of the machine before the step at which the stage failed when it ran last.
+    fn failed_after(&self, stage: &StageKey) -> Option<Digest> {
+        let _ = stage;
         None
     }
 
@@ -61,6 +74,9 @@ pub enum Decision {
 pub struct Plan {
     /// The stages; what is needed stands before what needs it.
     pub steps: Vec<PlanStep>,
+    /// How long all that will or may run takes together, with as much at one time as there is room for; none: as if one
+    /// ran after the other.
+    pub expected: Option<Duration>,
 }
 
 /// A stage in a plan.
@@ -72,8 +88,8 @@ pub struct PlanStep {
     pub decision: StepDecision,
     /// How long it took last time.
     pub expected: Option<Duration>,
-    /// Of a `provision` stage that will run: the steps that need not be done again, and all of them.
-    pub kept: Option<(usize, usize)>,
+    /// Of a `provision` stage that will run: the steps that need not be done again.
+    pub kept: Option<KeptSteps>,
 }
 
 /// What becomes of a stage, as far as it is known before anything has run.
@@ -117,11 +133,13 @@ impl PlanStep {
     }
 }
 
-/// Decides about one stage whose ingredients are all known.
+/// Decides about one stage whose ingredients are all known. What a command has found before may be one of several sets of
+/// files, whichever it was that it read at a state like this one.
 #[must_use]
 pub fn decide(
     stage: &Stage,
     ingredients: &Ingredients,
+    facts: &Facts,
     records: &dyn Records,
     forced: bool,
 ) -> Decision {
@@ -129,8 +147,16 @@ pub fn decide(
     if !reasons.is_empty() {
         return Decision::Stale(reasons);
     }
-    let fingerprint = ingredients.fingerprint();
-    if let Some(record) = records.find(&fingerprint) {
+    let newest = records.find(&ingredients.fingerprint());
+    let found = newest.or_else(|| {
+        let mut older = facts.found(&stage.key).iter().skip(1);
+        older.find_map(|paths| {
+            let mut ingredients = ingredients.clone();
+            ingredients.set_found(paths.iter(), facts);
+            records.find(&ingredients.fingerprint())
+        })
+    });
+    if let Some(record) = found {
         return match records.intact(&record.artifact) {
             Ok(()) => Decision::Fresh(Box::new(record)),
             Err(what) => Decision::Stale(vec![Reason::ArtifactMissing(what)]),
@@ -173,7 +199,8 @@ pub fn make(
         outputs: Outputs::of(project),
         facts,
         records,
-        artifacts: HashMap::new(),
+        fresh: HashMap::new(),
+        machines: HashMap::new(),
         faults: Vec::new(),
     };
     let mut plan = Plan::default();
@@ -195,8 +222,10 @@ struct Maker<'a> {
     outputs: Outputs<'a>,
     facts: &'a Facts,
     records: &'a dyn Records,
-    /// The digests of what fresh stages have left.
-    artifacts: HashMap<StageKey, Digest>,
+    /// The records of fresh stages.
+    fresh: HashMap<StageKey, Box<Record>>,
+    /// The states of the machines that they have left.
+    machines: HashMap<StageKey, Digest>,
     faults: Vec<InputFault>,
 }
 
@@ -207,13 +236,20 @@ impl Maker<'_> {
             .iter()
             .filter(|from| !stage.needs.contains(from))
             .chain(&stage.needs)
-            .filter(|key| !self.artifacts.contains_key(key))
+            .filter(|key| !self.fresh.contains_key(key))
             .cloned()
             .collect();
-        let upstream = |key: &StageKey| self.artifacts.get(key).copied();
-        let ingredients = ingredients(stage, self.facts, &upstream);
+        let needs = stage.from.iter().chain(&stage.needs);
+        let records: Vec<&Record> = needs
+            .filter_map(|key| self.fresh.get(key).map(Box::as_ref))
+            .collect();
+        let facts = restored(stage, self.facts, &records);
+        let facts = facts.as_ref().unwrap_or(self.facts);
+        let upstream =
+            |key: &StageKey| -> Option<Digest> { Some(self.fresh.get(key)?.artifact.digest()) };
+        let ingredients = ingredients(stage, facts, &upstream);
         let (decision, kept) = if upstreams.is_empty() {
-            self.decided(stage, ingredients, forced)
+            self.decided(stage, facts, ingredients, forced)
         } else {
             (self.pending(stage, ingredients, upstreams, forced), None)
         };
@@ -230,29 +266,25 @@ impl Maker<'_> {
     }
 
     /// What of a stale stage's steps need not be done again.
-    fn kept(
-        &self,
-        stage: &Stage,
-        ingredients: &Ingredients,
-        forced: bool,
-    ) -> Option<(usize, usize)> {
+    fn kept(&self, stage: &Stage, ingredients: &Ingredients, forced: bool) -> Option<KeptSteps> {
         let StageKind::Provision(provision) = &stage.kind else {
             return None;
         };
-        if forced || provision.checkpoint == Checkpointing::Never {
+        if forced {
             return None;
         }
-        let chain = ingredients.step_fingerprints();
-        let kept = self.records.steps_kept(&chain).filter(|kept| *kept > 0)?;
-        Some((kept, provision.steps.len()))
+        let below = stage.from.as_ref().and_then(|from| self.machines.get(from));
+        let what = (&stage.key, provision);
+        kept(what, ingredients, below.copied(), self.facts, self.records)
     }
 
     fn decided(
         &mut self,
         stage: &Stage,
+        facts: &Facts,
         ingredients: Result<Ingredients, PlanError>,
         forced: bool,
-    ) -> (StepDecision, Option<(usize, usize)>) {
+    ) -> (StepDecision, Option<KeptSteps>) {
         let ingredients = match ingredients {
             Ok(ingredients) => ingredients,
             Err(error) => {
@@ -261,10 +293,12 @@ impl Maker<'_> {
                 return (StepDecision::Stale { reasons }, None);
             }
         };
-        match decide(stage, &ingredients, self.records, forced) {
+        match decide(stage, &ingredients, facts, self.records, forced) {
             Decision::Fresh(record) => {
-                self.artifacts
-                    .insert(stage.key.clone(), record.artifact.digest());
+                self.fresh.insert(stage.key.clone(), record.clone());
+                if let Some(machine) = &record.artifact.machine {
+                    self.machines.insert(stage.key.clone(), machine.lineage());
+                }
                 (StepDecision::Fresh(record), None)
             }
             Decision::Stale(reasons) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Digest, Input, Name};
+use crate::model::{Digest, Input, Name, StageKey};
 
 /// All that the outside contributes to a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,7 +11,40 @@ pub struct Facts {
     pub files: BTreeMap<Input, FileFacts>,
     /// Named parts of each provider's identity.
     pub identities: BTreeMap<Name, Vec<(String, String)>>,
+    /// What commands that tell what they read have read before, as paths relative to the project or absolute ones; for
+    /// each stage the newest first. The content behind them is in `files`.
+    pub found: BTreeMap<StageKey, Vec<Vec<String>>>,
+    /// What kept machines must fit to be gone on from, of stages for which that is known without asking anybody.
+    pub checkpoints: BTreeMap<StageKey, String>,
 }
+
+impl Facts {
+    /// The sets of files that the stage has read before, the newest first.
+    pub(super) fn found(&self, stage: &StageKey) -> &[Vec<String>] {
+        self.found.get(stage).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What a file that was found counts as: the digest of its content, or why there is none.
+    pub(super) fn value(&self, path: &str) -> String {
+        match self.files.get(&Input::Path(path.to_owned())) {
+            Some(FileFacts::Found(files)) => match files.as_slice() {
+                [file] if file.path == path || path.starts_with('/') => file.value(),
+                files => {
+                    let mut text = String::new();
+                    for file in files {
+                        text.push_str(&format!("{}\n{}\n", file.path, file.value()));
+                    }
+                    format!("{} tree", Digest::of(text.as_bytes()))
+                }
+            },
+            Some(FileFacts::Unreadable(why)) => why.clone(),
+            Some(FileFacts::Missing) | None => MISSING.to_owned(),
+        }
+    }
+}
+
+/// What a file that was found counts as when it is gone.
+pub(super) const MISSING: &str = "missing";
 
 /// What lies behind an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +66,18 @@ pub struct FileFact {
     pub digest: Digest,
     /// What it is.
     pub kind: FileKind,
+}
+
+impl FileFact {
+    /// The value of its ingredient.
+    pub(super) fn value(&self) -> String {
+        match self.kind {
+            FileKind::File => self.digest.hex(),
+            FileKind::Executable => format!("{} executable", self.digest),
+            FileKind::Link => format!("{} link", self.digest),
+            FileKind::EmptyDir => "empty directory".to_owned(),
+        }
+    }
 }
 
 /// What a file is.

@@ -1,15 +1,17 @@
 //! Named ingredients: one description for the fingerprint and for the explanation.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::Facts;
 use crate::model::Digest;
 
 /// Everything that a stage's result depends on, by readable names.
 ///
 /// `kind`, `memory`, `disk 1 size`, `env FOO`, `boot keys`, … are settings; `file:PATH` is a file's digest,
+/// `found:PATH` that of a file which the command itself has told that it reads,
 /// `upstream:STAGE` an artifact's digest, `provider:PART` a part of a provider's identity. What belongs to a step of
 /// `provision` begins with `step N`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,10 @@ pub struct Ingredients(pub(super) BTreeMap<String, String>);
 
 /// What stands before a file's path.
 pub(super) const FILE: &str = "file:";
+/// What stands before the path of a file that a command has told that it reads.
+pub(super) const FOUND: &str = "found:";
+/// The value of a file that changed while the stage ran: no file ever has it, so that the stage runs again.
+pub(super) const SPOILT: &str = "changed while the stage ran";
 /// What stands before an upstream stage's key.
 pub(super) const UPSTREAM: &str = "upstream:";
 /// What stands before a part of a provider's identity.
@@ -41,6 +47,60 @@ impl Ingredients {
             value
         };
         self.0.insert(name.into(), value);
+    }
+
+    /// Puts `paths` in the place of the files that were found before.
+    pub(super) fn set_found<'p>(&mut self, paths: impl Iterator<Item = &'p String>, facts: &Facts) {
+        self.0.retain(|name, _| !name.starts_with(FOUND));
+        for path in paths {
+            // what is declared is in already
+            if !self.0.contains_key(&format!("{FILE}{path}")) {
+                self.add(format!("{FOUND}{path}"), facts.value(path));
+            }
+        }
+    }
+
+    /// The files that the command has told that it read.
+    pub fn found(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().filter_map(|name| name.strip_prefix(FOUND))
+    }
+
+    /// What a stage that has just run was made from: these ingredients, taken before it ran, and `after`, taken when it had
+    /// ended; of what it found in between, `touched` was written meanwhile. Files that did not stay the same are returned,
+    /// and marked so that the stage runs again.
+    #[must_use]
+    pub fn after(&self, mut after: Self, touched: &BTreeSet<String>) -> (Self, Vec<String>) {
+        let mut changed = BTreeSet::new();
+        for (name, value) in &after.0 {
+            let spoilt = match (path_of(name), self.0.get(name)) {
+                (None, _) => false,
+                (Some(_), Some(before)) => before != value,
+                (Some(path), None) => name.starts_with(FILE) || touched.contains(path),
+            };
+            if spoilt {
+                changed.insert(name.clone());
+            }
+        }
+        let gone = self.0.keys().filter(|name| name.starts_with(FILE));
+        changed.extend(gone.filter(|name| !after.0.contains_key(*name)).cloned());
+        for name in &changed {
+            after.0.insert(name.clone(), SPOILT.to_owned());
+        }
+        let paths = changed.iter().filter_map(|name| path_of(name));
+        let paths = paths.map(str::to_owned).collect();
+        (after, paths)
+    }
+
+    /// The same, but never found again: what the stage read is no longer known.
+    #[must_use]
+    pub fn spoilt(&self) -> Self {
+        let mut spoilt = self.clone();
+        let files = spoilt
+            .0
+            .iter_mut()
+            .filter(|(name, _)| path_of(name).is_some());
+        files.for_each(|(_, value)| SPOILT.clone_into(value));
+        spoilt
     }
 
     /// The value of the ingredient `name`.
@@ -106,6 +166,11 @@ impl Ingredients {
         }
         steps.into_values().collect()
     }
+}
+
+/// The path of a file's ingredient.
+fn path_of(name: &str) -> Option<&str> {
+    name.strip_prefix(FILE).or_else(|| name.strip_prefix(FOUND))
 }
 
 /// `step 3 env FOO` → 3 and `env FOO`; `step 3` → 3 and nothing.

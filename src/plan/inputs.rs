@@ -1,9 +1,19 @@
 //! What a stage reads beside `builds.toml`.
 
 use crate::model::{
-    Checksum, Command, Input, IsoSource, Kickstart, Login, MediaFile, PROJECT_PUBLIC_KEY,
-    ShellSource, Stage, StageKind, Step, StepAction,
+    Checks, Checksum, Command, Input, IsoSource, Kickstart, Login, MediaFile, PROJECT_PUBLIC_KEY,
+    ShellSource, Signing, Stage, StageKind, Step, StepAction,
 };
+
+/// Whether what the stage reads is looked at again when it has run: a command is quick, and people work on its inputs
+/// meanwhile. A machine has read its files long before the stage's end.
+#[must_use]
+pub fn rereads(stage: &Stage) -> bool {
+    match &stage.kind {
+        StageKind::Command(command) => !command.inputs.is_empty() || command.discovers.is_some(),
+        _ => false,
+    }
+}
 
 /// Every file, tree and glob whose content is an ingredient of `stage`; sorted, each once.
 #[must_use]
@@ -16,16 +26,21 @@ pub fn inputs_of(stage: &Stage) -> Vec<Input> {
             inputs
         }
         StageKind::Provision(provision) => provision.steps.iter().flat_map(of_step).collect(),
-        StageKind::Verify(verify) => verify.checks.iter().filter_map(of_checks).collect(),
-        StageKind::Clone(_)
-        | StageKind::Export(_)
-        | StageKind::PackOva(_)
-        | StageKind::Publish(_) => Vec::new(),
+        StageKind::Verify(verify) => of_checks(&verify.checks),
+        StageKind::PackOva(pack) => of_appliance(pack.template.as_ref(), pack.sign.as_ref()),
+        StageKind::Clone(_) | StageKind::Export(_) | StageKind::Publish(_) => Vec::new(),
     };
     inputs.extend(stage.ssh().and_then(|ssh| of_login(&ssh.login)));
     inputs.sort();
     inputs.dedup();
     inputs
+}
+
+/// The descriptor's template, and the certificate of a signature.
+pub(super) fn of_appliance(template: Option<&String>, sign: Option<&Signing>) -> Vec<Input> {
+    let certificate = sign.and_then(|sign| sign.certificate.as_literal());
+    let files = template.cloned().into_iter().chain(certificate);
+    files.map(|file| path(&file)).collect()
 }
 
 /// The project's own key, where it is used.
@@ -77,14 +92,22 @@ pub(super) fn of_step(step: &Step) -> Vec<Input> {
             })
             .collect(),
         StepAction::Local(command) => of_command(command),
-        StepAction::Check(checks) => of_checks(checks).into_iter().collect(),
+        StepAction::Check(checks) => of_checks(checks),
         StepAction::Reboot { .. } | StepAction::Pause(_) => Vec::new(),
     }
 }
 
-pub(super) fn of_checks(checks: &crate::model::CheckSource) -> Option<Input> {
-    let file = checks.file.as_ref()?;
-    Some(path(&file.to_string_lossy()))
+pub(super) fn of_checks(checks: &Checks) -> Vec<Input> {
+    let Checks {
+        gossfiles,
+        includes,
+        vars_files,
+        inline: _,
+        scopes: _,
+        vars: _,
+    } = checks;
+    let files = gossfiles.iter().chain(includes).chain(vars_files);
+    files.map(|file| path(file)).collect()
 }
 
 /// The input for a path as users write it: `./scripts/` is `scripts`.
@@ -140,12 +163,11 @@ mod tests {
             shown(&samples::verify()),
             [r#"Path("scripts/goss/goss.yaml")"#]
         );
-        for stage in [
-            samples::clone(),
-            samples::export(),
-            samples::pack_ova(),
-            samples::publish(),
-        ] {
+        assert_eq!(
+            shown(&samples::pack_ova()),
+            [r#"Path("appliance.ovf.j2")"#, r#"Path("certificate.pem")"#]
+        );
+        for stage in [samples::clone(), samples::export(), samples::publish()] {
             assert_eq!(inputs_of(&stage), [], "{}", stage.key);
         }
     }

@@ -20,8 +20,11 @@ mod facts;
 mod graph;
 mod ingredients;
 mod inputs;
+mod kept;
 mod reason;
+mod restored;
 mod symbolic;
+mod why;
 
 #[cfg(test)]
 mod samples;
@@ -34,7 +37,9 @@ pub use error::{InputFault, PlanError};
 pub use facts::{Facts, FileFact, FileFacts, FileKind};
 pub use graph::{Graph, Selection};
 pub use ingredients::Ingredients;
-pub use inputs::inputs_of;
+pub use inputs::{inputs_of, rereads};
+pub use kept::{KeptSteps, Unfit};
 pub use reason::{How, Reason, words};
 #[cfg(test)]
 pub(crate) use samples::hardware as sample_hardware;
+pub use why::{Cause, Change, Why, why};

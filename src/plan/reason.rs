@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Ingredients;
-use super::ingredients::{FILE, KIND, PROVIDER, UPSTREAM, step_of};
+use super::facts::MISSING;
+use super::ingredients::{FILE, FOUND, KIND, PROVIDER, UPSTREAM, step_of};
 
 /// Why a stage runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +33,8 @@ pub enum Reason {
     Step(String, How),
     /// forge itself does this kind differently now.
     Revision,
+    /// It failed when it was done last.
+    Failed,
 }
 
 /// What has become of something.
@@ -82,6 +85,7 @@ impl fmt::Display for Reason {
             Self::Step(what, How::Moved) => write!(f, "step moved: {what}"),
             Self::Step(what, How::Changed) => write!(f, "step changed: {what}"),
             Self::Revision => f.write_str("this forge builds it differently"),
+            Self::Failed => f.write_str("failed last time"),
         }
     }
 }
@@ -196,7 +200,7 @@ impl Ingredients {
 }
 
 /// What people look for first stands first; otherwise the order of the comparison is kept.
-fn rank(reason: &Reason) -> u8 {
+pub(super) fn rank(reason: &Reason) -> u8 {
     match reason {
         Reason::Revision => 0,
         Reason::Upstream(..) => 1,
@@ -204,11 +208,15 @@ fn rank(reason: &Reason) -> u8 {
         Reason::Step(..) => 3,
         Reason::Setting(..) => 4,
         Reason::Provider(..) => 5,
-        Reason::NeverBuilt | Reason::Forced | Reason::Always | Reason::ArtifactMissing(_) => 6,
+        Reason::NeverBuilt
+        | Reason::Forced
+        | Reason::Always
+        | Reason::ArtifactMissing(_)
+        | Reason::Failed => 6,
     }
 }
 
-fn drop_duplicates(reasons: &mut Vec<Reason>) {
+pub(super) fn drop_duplicates(reasons: &mut Vec<Reason>) {
     let mut seen = std::collections::BTreeSet::new();
     reasons.retain(|reason| seen.insert(reason.clone()));
     // that properties stand in another order says nothing new when some came or went
@@ -218,7 +226,7 @@ fn drop_duplicates(reasons: &mut Vec<Reason>) {
     }
 }
 
-fn compare(
+pub(super) fn compare(
     before: &BTreeMap<&str, &str>,
     now: &BTreeMap<&str, &str>,
     prefix: &str,
@@ -243,6 +251,10 @@ fn reason(prefix: &str, name: &str, from: Option<&str>, to: Option<&str>) -> Rea
     };
     let owned = |value: Option<&str>| value.map(str::to_owned);
     if let Some(path) = name.strip_prefix(FILE) {
+        Reason::File(path.to_owned(), how)
+    } else if let Some(path) = name.strip_prefix(FOUND) {
+        // what was found and is gone now is still looked for
+        let how = if to == Some(MISSING) { How::Gone } else { how };
         Reason::File(path.to_owned(), how)
     } else if let Some(stage) = name.strip_prefix(UPSTREAM) {
         Reason::Upstream(stage.to_owned(), how)
@@ -350,11 +362,11 @@ fn common(before: &[Step<'_>], now: &[Step<'_>]) -> Vec<(usize, usize)> {
 }
 
 /// Whether two steps are one step with changes: they do the same thing with the same subject.
-fn alike(a: &Step<'_>, b: &Step<'_>) -> bool {
+pub(super) fn alike(a: &Step<'_>, b: &Step<'_>) -> bool {
     a.get("") == b.get("") && subject(a) == subject(b)
 }
 
-fn summary(step: &Step<'_>) -> String {
+pub(super) fn summary(step: &Step<'_>) -> String {
     let kind = step.get("").copied().unwrap_or("step");
     match subject(step) {
         Some(subject) => format!("{kind} {}", shorten(subject)),

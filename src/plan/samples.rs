@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::model::{
-    Boot, Check, CheckSet, CheckSource, Checksum, Clone, Command, CommandLine, Controller, Digest,
-    Disk, Duration, Export, Firmware, Hardware, Input, IsoBase, IsoSource, Kickstart, Late, Layout,
-    Login, Matcher, MediaFile, MediaVia, Name, Nic, NicAdapter, Origin, PackOva, Part, Project,
-    Property, Provision, Publish, Resource, RunVar, Shell, ShellSource, Size, Ssh, Stage, StageKey,
-    StageKind, Step, StepAction, Text, Verify,
+    Algorithm, Boot, Checks, Checksum, Clone, Command, CommandLine, Controller, Digest, Disk,
+    Duration, Export, Firmware, Hardware, Input, IsoBase, IsoSource, Kickstart, Late, Layout,
+    Login, MediaFile, MediaVia, Name, Nic, NicAdapter, Origin, PackOva, Part, Project, Property,
+    Provision, Publish, RunVar, Shell, ShellSource, Signing, Size, Ssh, Stage, StageKey, StageKind,
+    Step, StepAction, Text, Variant, Verify,
 };
 
 use super::{Facts, FileFact, FileFacts, FileKind, inputs_of};
@@ -35,6 +35,7 @@ pub(super) fn stage(key_: &str, needs: &[&str], kind: StageKind) -> Stage {
         needs: needs.iter().map(|n| key(n)).collect(),
         timeout: Some(Duration::from_secs(60)),
         retries: 1,
+        pool: None,
     }
 }
 
@@ -56,6 +57,7 @@ pub(super) fn project(stages: Vec<Stage>) -> Project {
         default: Vec::new(),
         providers: BTreeMap::new(),
         resources: crate::model::Resources::default(),
+        pools: BTreeMap::new(),
     }
 }
 
@@ -64,6 +66,7 @@ pub(super) fn plain(run: &str) -> Command {
     Command {
         run: CommandLine::Shell(run.into()),
         inputs: Vec::new(),
+        discovers: None,
         outputs: BTreeMap::new(),
         env: BTreeMap::new(),
         pass_env: Vec::new(),
@@ -189,6 +192,7 @@ pub(super) fn step(action: StepAction) -> Step {
         retries: 2,
         timeout: Some(Duration::from_secs(60)),
         pause_before: None,
+        checkpoint: None,
     }
 }
 
@@ -204,22 +208,14 @@ pub(super) fn shell(scripts: Vec<ShellSource>) -> Shell {
     }
 }
 
-pub(super) fn checks(file: &str) -> CheckSource {
-    CheckSource {
-        file: Some(file.into()),
-        checks: CheckSet {
-            checks: vec![Check {
-                resource: Resource::Port,
-                name: "tcp:22".into(),
-                title: None,
-                skip: false,
-                settings: vec![("timeout".into(), 500.into())],
-                expect: vec![
-                    ("listening".into(), Matcher::Equal(true.into())),
-                    ("stdout".into(), Matcher::MatchRegexp("ok".into())),
-                ],
-            }],
-        },
+pub(super) fn checks(file: &str) -> Checks {
+    Checks {
+        gossfiles: vec![file.into()],
+        includes: Vec::new(),
+        inline: Some(r#"{"port":{"tcp:22":{"listening":true}}}"#.into()),
+        scopes: r#"{"common":{"a":1}}"#.into(),
+        vars_files: Vec::new(),
+        vars: Some(r#"{"ip":"10.0.2.15"}"#.into()),
     }
 }
 
@@ -250,6 +246,7 @@ pub(super) fn provision() -> Stage {
         ],
         shutdown: Some("poweroff".into()),
         checkpoint: crate::model::Checkpointing::Auto,
+        trim: crate::model::Trim::Auto,
         vm_name: None,
     };
     after("clone", "provision", StageKind::Provision(kind))
@@ -263,6 +260,20 @@ pub(super) fn export() -> Stage {
     after("provision", "export", StageKind::Export(kind))
 }
 
+fn property() -> Property {
+    Property {
+        key: String::new(),
+        value: "".into(),
+        user_configurable: true,
+        kind: "string".into(),
+        password: false,
+        qualifiers: None,
+        category: None,
+        label: None,
+        description: None,
+    }
+}
+
 pub(super) fn pack_ova() -> Stage {
     let kind = PackOva {
         name: "k3s-mini".into(),
@@ -271,18 +282,35 @@ pub(super) fn pack_ova() -> Stage {
                 key: "BUILD_DATE".into(),
                 value: Text::from_parts(vec![Part::Late(Late::Run(RunVar::Date))]),
                 user_configurable: false,
+                ..property()
             },
             Property {
                 key: "A".into(),
                 value: "1".into(),
-                user_configurable: true,
+                ..property()
             },
         ],
         product: "k3s".into(),
         vendor: Some("ACME".into()),
         version: "1.2".into(),
+        full_version: Some("1.2-g1".into()),
+        product_url: Some("https://p".into()),
+        vendor_url: Some("https://v".into()),
+        app_url: Some("https://a".into()),
+        class: Some("com.acme".into()),
+        instance: Some("i".into()),
         annotation: Some("a note".into()),
-        eula: Some("none".into()),
+        eulas: vec!["none".into()],
+        transports: vec!["iso".into()],
+        hardware_versions: vec![14, 15],
+        tpm: false,
+        digest: Algorithm::Sha256,
+        variant: Variant::Vmware,
+        sign: Some(Signing {
+            key_file: "key.pem".into(),
+            certificate: "certificate.pem".into(),
+        }),
+        template: Some("appliance.ovf.j2".into()),
         manifest: BTreeMap::from([("git".into(), "abc".into())]),
     };
     after("export", "pack-ova", StageKind::PackOva(kind))
@@ -292,7 +320,7 @@ pub(super) fn verify() -> Stage {
     let kind = Verify {
         provider: name("local"),
         ssh: ssh(),
-        checks: vec![checks("scripts/goss/goss.yaml")],
+        checks: checks("scripts/goss/goss.yaml"),
         retry_timeout: Some(Duration::from_secs(30)),
         sleep: Duration::from_secs(1),
     };
@@ -341,7 +369,7 @@ pub(super) fn facts(stages: &[Stage]) -> Facts {
     };
     for input in stages.iter().flat_map(inputs_of) {
         let path = match &input {
-            Input::Path(path) => path.clone(),
+            Input::Path(path) | Input::Unignored(path) => path.clone(),
             Input::Glob(glob) => glob.replace("**", "init"),
         };
         let found = vec![file(&path, &path)];

@@ -86,7 +86,7 @@ fn run(
         let stage = project.stage(&step.key).unwrap();
         let upstream = |key: &StageKey| artifacts.get(key).map(Artifact::digest);
         let ingredients = ingredients(stage, facts, &upstream).unwrap();
-        let made = match decide(stage, &ingredients, memory, false) {
+        let made = match decide(stage, &ingredients, facts, memory, false) {
             Decision::Fresh(record) => record.artifact,
             Decision::Stale(reasons) => {
                 assert!(!reasons.is_empty());

@@ -130,6 +130,10 @@ impl Provider for Fake {
         Ok(Box::new(machine))
     }
 
+    async fn host_address(&self) -> Result<String, ProviderError> {
+        Ok("127.0.0.1".to_owned())
+    }
+
     async fn describe(&self) -> String {
         "fake".to_owned()
     }
@@ -173,8 +177,8 @@ impl Machine for FakeMachine {
         .subscribe()
     }
 
-    fn host_address(&self) -> String {
-        "127.0.0.1".to_owned()
+    fn sight(&self) -> super::Sight {
+        super::Sight::default()
     }
 
     fn serial_log(&self) -> Option<&Path> {

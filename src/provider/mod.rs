@@ -10,6 +10,7 @@ mod appliance;
 pub(crate) mod fake;
 mod keyboard;
 pub mod qemu;
+mod sight;
 pub mod vsphere;
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -26,6 +27,7 @@ use crate::model::{
 use crate::sys::{Cancel, Journal};
 
 pub use appliance::{Appliance, ApplianceFile, Published};
+pub use sight::Sight;
 
 /// Why a machine did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -292,9 +294,19 @@ pub trait Provider: Send + Sync {
         cancel: Cancel,
     ) -> Result<Box<dyn Machine>, ProviderError>;
 
+    /// This host's address as the guests of this provider see it.
+    async fn host_address(&self) -> Result<String, ProviderError>;
+
     /// What must be the same for such a machine's checkpoint to be gone on from: the hypervisor's version, the processor,
     /// the devices. `None`: such a machine has no checkpoints while it runs.
     async fn checkpoint_identity(&self, hardware: &Hardware) -> Option<String> {
+        let _ = hardware;
+        None
+    }
+
+    /// [`Provider::checkpoint_identity`] for a plan: as far as it is known without starting a machine or asking a server.
+    /// Blocking.
+    fn known_checkpoint_identity(&self, hardware: &Hardware) -> Option<String> {
         let _ = hardware;
         None
     }
@@ -391,9 +403,25 @@ pub trait Provider: Send + Sync {
         false
     }
 
-    /// Whether an installed machine can be kept as it runs: install media can be taken out of it.
-    fn keeps_installed(&self) -> bool {
+    /// Whether a machine that is about to be turned off can be kept as it runs, for another one to go on from.
+    fn keeps_finished(&self) -> bool {
         true
+    }
+
+    /// Looks at a machine that another process runs: writes its screen as a PNG file, and returns its text.
+    async fn look(&self, sight: &Sight, png: &Path) -> Result<Screen, ProviderError> {
+        let _ = (sight, png);
+        Err(ProviderError::Failed(
+            "this provider's machines cannot be looked at".to_owned(),
+        ))
+    }
+
+    /// Has a machine that another process runs show its screen over VNC, and tells where: `unix:PATH`.
+    async fn vnc(&self, sight: &Sight) -> Result<String, ProviderError> {
+        let _ = sight;
+        Err(ProviderError::Failed(
+            "this provider's machines have no VNC".to_owned(),
+        ))
     }
 
     /// Lets a checkpoint's state on the server go; it is replaced by another one.
@@ -426,8 +454,8 @@ pub trait Machine: Send + Sync {
         None
     }
 
-    /// The host's address as the guest sees it.
-    fn host_address(&self) -> String;
+    /// How another process looks at it.
+    fn sight(&self) -> Sight;
 
     /// The serial console's log, if there is one.
     fn serial_log(&self) -> Option<&Path>;

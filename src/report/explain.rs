@@ -6,11 +6,12 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use crate::model::Stage;
-use crate::plan::{Ingredients, Record, StepDecision};
+use crate::plan::{Ingredients, Record, StepDecision, Why};
 
 use super::json::put_stage;
 use super::plan::upstream_will_run;
 use super::style::{Paint, Tone};
+use super::why::{causes_json, causes_text, decision_word};
 use super::words::{at, columns, count, exact};
 
 /// What is to be explained.
@@ -24,6 +25,20 @@ pub struct Explanation<'a> {
     pub ingredients: &'a Ingredients,
     /// What it was made from last time.
     pub last: Option<&'a Record>,
+    /// The first causes of its running.
+    pub why: &'a Why,
+}
+
+impl Explanation<'_> {
+    /// The causes that lie in other stages, or in other runs: its own are seen in its ingredients.
+    fn elsewhere(&self) -> Why {
+        let causes = self.why.causes.iter();
+        let causes = causes.filter(|cause| cause.path.len() > 1 || cause.run.is_some());
+        Why {
+            causes: causes.cloned().collect(),
+            more: self.why.more,
+        }
+    }
 }
 
 /// Longer values are cut for people.
@@ -37,6 +52,7 @@ pub fn explain_text(explanation: &Explanation<'_>, zone: &TimeZone, paint: Paint
         decision,
         ingredients,
         last,
+        why: _,
     } = *explanation;
     let (kind, file, line) = (stage.kind.name(), &stage.origin.file, stage.origin.line);
     let mut text = format!(
@@ -44,6 +60,7 @@ pub fn explain_text(explanation: &Explanation<'_>, zone: &TimeZone, paint: Paint
         paint.tone(Tone::Bold, &stage.key.to_string())
     );
     text.push_str(&verdict(decision, paint));
+    text.push_str(&causes_text(&explanation.elsewhere(), paint));
     let rows: Vec<Vec<String>> = compare(ingredients, last)
         .iter()
         .map(|line| line.row(paint))
@@ -75,6 +92,7 @@ pub fn explain_json(explanation: &Explanation<'_>) -> Value {
         decision,
         ingredients,
         last,
+        why,
     } = *explanation;
     let mut fields = Map::new();
     put_stage(&mut fields, &stage.key);
@@ -83,14 +101,12 @@ pub fn explain_json(explanation: &Explanation<'_>) -> Value {
         "origin".to_owned(),
         format!("{}:{}", stage.origin.file, stage.origin.line).into(),
     );
-    let (word, reasons) = match decision {
-        StepDecision::Fresh(_) => ("fresh", &[][..]),
-        StepDecision::Stale { reasons } => ("run", reasons.as_slice()),
-        StepDecision::Pending { reasons, .. } if reasons.is_empty() => ("pending", &[][..]),
-        StepDecision::Pending { reasons, .. } => ("run", reasons.as_slice()),
+    let reasons = match decision {
+        StepDecision::Fresh(_) => &[][..],
+        StepDecision::Stale { reasons } | StepDecision::Pending { reasons, .. } => reasons,
     };
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
-    fields.insert("decision".to_owned(), word.into());
+    fields.insert("decision".to_owned(), decision_word(decision).into());
     fields.insert("reasons".to_owned(), json!(reasons));
     let lines = compare(ingredients, last);
     let listed: Vec<Value> = lines
@@ -106,10 +122,12 @@ pub fn explain_json(explanation: &Explanation<'_>) -> Value {
         json!({"run": last.run, "started": last.started, "duration_ms": last.duration_ms, "fingerprint": last.fingerprint})
     });
     fields.insert("last".to_owned(), json!(last));
+    fields.insert("causes".to_owned(), causes_json(why));
     Value::Object(fields)
 }
 
-fn verdict(decision: &StepDecision, paint: Paint) -> String {
+/// What becomes of a stage, and why, for people: a line, and one for each reason.
+pub(super) fn verdict(decision: &StepDecision, paint: Paint) -> String {
     let run = paint.tone(Tone::Active, "will run");
     match decision {
         StepDecision::Fresh(_) => format!("{}\n", paint.tone(Tone::Good, "up to date")),
@@ -222,7 +240,7 @@ impl Change {
 }
 
 /// Digests by their first digits, long values by their start.
-fn short(value: &str) -> String {
+pub(super) fn short(value: &str) -> String {
     if value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) {
         return value[..12].to_owned();
     }

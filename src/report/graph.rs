@@ -1,4 +1,4 @@
-//! The stages and what they need, as a tree, for Graphviz, and for Mermaid.
+//! The stages and what they need, as a tree, for Graphviz, for Mermaid, and as a picture.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use crate::model::{Project, StageKey};
 use crate::plan::Graph;
 
 use super::style::{Paint, Tone};
+use super::svg::{SvgNode, svg};
 
 /// Stages and what each of them needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,6 +140,17 @@ impl GraphView {
             }
         }
         text
+    }
+
+    /// As a picture for browsers.
+    #[must_use]
+    pub fn svg(&self) -> String {
+        let nodes = self.nodes.iter().map(|node| SvgNode {
+            label: node.key.to_string(),
+            kind: node.kind,
+            needs: node.needs.clone(),
+        });
+        svg(&nodes.collect::<Vec<_>>())
     }
 
     fn edges(&self) -> impl Iterator<Item = (&Node, &Node)> {

@@ -93,12 +93,13 @@ fn describe(event: &Event, line: &mut Map<String, Value>) {
         ),
         Event::StageStarted {
             stage,
+            kind,
             reasons,
             expected,
             attempt,
         } => {
             let expected = expected.map(millis);
-            let fields = json!({"reasons": reasons, "expected_ms": expected, "attempt": attempt});
+            let fields = json!({"kind": kind, "reasons": reasons, "expected_ms": expected, "attempt": attempt});
             ("stage_started", Some(stage), fields)
         }
         Event::Step { stage, text } => ("step", Some(stage), json!({"text": text})),
@@ -121,6 +122,7 @@ fn describe(event: &Event, line: &mut Map<String, Value>) {
             describe_outcome(outcome, *elapsed),
         ),
         Event::RunFinished(run) => ("run_finished", None, describe_summary(run)),
+        _ => describe_more(event),
     };
     line.insert("event".to_owned(), name.into());
     if let Some(stage) = stage {
@@ -131,6 +133,37 @@ fn describe(event: &Event, line: &mut Map<String, Value>) {
     }
 }
 
+/// What is no part of a stage's course.
+fn describe_more(event: &Event) -> (&'static str, Option<&StageKey>, Value) {
+    match event {
+        Event::Request {
+            stage,
+            path,
+            status,
+            after,
+            text,
+        } => (
+            "request",
+            Some(stage),
+            json!({"path": path, "status": status, "after_ms": millis(*after), "text": text}),
+        ),
+        Event::Report {
+            stage,
+            name,
+            message,
+            after,
+        } => (
+            "report",
+            Some(stage),
+            // `name` is the stage's
+            json!({"report": name, "message": message, "after_ms": millis(*after)}),
+        ),
+        Event::Watching { places } => ("watching", None, json!({"places": places})),
+        Event::Changed { paths } => ("changed", None, json!({"paths": paths})),
+        _ => ("", None, Value::Null),
+    }
+}
+
 /// The key as shown, and its parts.
 pub(super) fn put_stage(line: &mut Map<String, Value>, stage: &StageKey) {
     line.insert("stage".to_owned(), stage.to_string().into());
@@ -138,22 +171,33 @@ pub(super) fn put_stage(line: &mut Map<String, Value>, stage: &StageKey) {
     line.insert("axes".to_owned(), json!(stage.axes));
 }
 
+/// How a stage ended, in a word.
+pub(super) const fn outcome_word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done(_) => "done",
+        Outcome::Retrying(_) => "retrying",
+        Outcome::Failed(_) => "failed",
+        Outcome::Blocked { .. } => "blocked",
+        Outcome::Cancelled => "cancelled",
+    }
+}
+
 fn describe_outcome(outcome: &Outcome, elapsed: Duration) -> Value {
-    let elapsed = millis(elapsed);
+    let (word, elapsed) = (outcome_word(outcome), millis(elapsed));
     match outcome {
         Outcome::Done(artifact) => {
-            json!({"outcome": "done", "elapsed_ms": elapsed, "artifact": **artifact})
+            json!({"outcome": word, "elapsed_ms": elapsed, "artifact": **artifact})
         }
         Outcome::Retrying(failure) => {
-            json!({"outcome": "retrying", "elapsed_ms": elapsed, "failure": describe_failure(failure)})
+            json!({"outcome": word, "elapsed_ms": elapsed, "failure": describe_failure(failure)})
         }
         Outcome::Failed(failure) => {
-            json!({"outcome": "failed", "elapsed_ms": elapsed, "failure": describe_failure(failure)})
+            json!({"outcome": word, "elapsed_ms": elapsed, "failure": describe_failure(failure)})
         }
         Outcome::Blocked { by } => {
-            json!({"outcome": "blocked", "elapsed_ms": elapsed, "by": by.to_string()})
+            json!({"outcome": word, "elapsed_ms": elapsed, "by": by.to_string()})
         }
-        Outcome::Cancelled => json!({"outcome": "cancelled", "elapsed_ms": elapsed}),
+        Outcome::Cancelled => json!({"outcome": word, "elapsed_ms": elapsed}),
     }
 }
 

@@ -11,7 +11,7 @@ use super::clean::clean;
 use super::style::{Paint, Tone};
 use super::summary;
 use super::terminal::Verbosity;
-use super::words::{about, count, exact, progress};
+use super::words::{about, count, exact, progress, report};
 
 /// Progress of less than this is over soon and is not told.
 const LARGE: u64 = 64 << 20;
@@ -77,6 +77,7 @@ impl Inner {
             } => self.own(stage, Tone::Dim, cached(*early_cutoff)),
             Event::StageStarted {
                 stage,
+                kind: _,
                 reasons,
                 expected,
                 attempt,
@@ -85,9 +86,9 @@ impl Inner {
                 let text = started(reasons, *expected, *attempt);
                 self.own(stage, Tone::Active, &text)
             }
-            Event::Step { .. } | Event::Progress { .. } | Event::Log { .. } if quiet => {
-                String::new()
-            }
+            _ if quiet && is_output(event) => String::new(),
+            Event::Request { stage, text, .. } => self.own(stage, Tone::Dim, text),
+            Event::Report { stage, .. } => self.own(stage, Tone::Bold, &report(event)),
             Event::Step { stage, text } => {
                 self.tenths.remove(stage);
                 self.own(stage, Tone::Bold, text)
@@ -110,6 +111,9 @@ impl Inner {
             } => {
                 let (tone, text) = finished(outcome, &exact(*elapsed));
                 self.own(stage, tone, &text)
+            }
+            Event::Watching { .. } | Event::Changed { .. } => {
+                self.lines("forge", Tone::Dim, &watched(event))
             }
             Event::RunFinished(run) => format!("\n{}", summary::summary(run, self.paint)),
         }
@@ -158,6 +162,27 @@ fn started(reasons: &[String], expected: Option<std::time::Duration>, attempt: u
         text.push_str(&format!(" ({})", about(expected)));
     }
     text
+}
+
+/// What `--quiet` leaves out.
+pub(super) const fn is_output(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Step { .. }
+            | Event::Progress { .. }
+            | Event::Log { .. }
+            | Event::Request { .. }
+            | Event::Report { .. }
+    )
+}
+
+/// What `--watch` does, in a line.
+pub(super) fn watched(event: &Event) -> String {
+    match event {
+        Event::Watching { places } => format!("watching {}; Ctrl-C ends", count(*places, "place")),
+        Event::Changed { paths } => format!("changed: {}", paths.join(", ")),
+        _ => String::new(),
+    }
 }
 
 /// Why a stage is not run.

@@ -20,14 +20,7 @@ pub fn plan_text(plan: &Plan, paint: Paint) -> String {
             Some(expected) if !step.is_fresh() => about(expected),
             _ => String::new(),
         };
-        let (tone, word, mut reasons) = describe(step);
-        if let Some((kept, all)) = step.kept {
-            reasons.push(format!(
-                "{kept} of {} cached, from step {}",
-                count(all, "step"),
-                kept + 1
-            ));
-        }
+        let (tone, word, reasons) = describe(step);
         let mut reasons = reasons.into_iter();
         let first = reasons.next().unwrap_or_default();
         let dimmed = |text: &str| paint.tone(Tone::Dim, text);
@@ -67,14 +60,23 @@ pub fn plan_json(plan: &Plan) -> Value {
             fields.insert("reasons".to_owned(), json!(reasons));
             fields.insert("upstreams".to_owned(), json!(upstreams));
             fields.insert("expected_ms".to_owned(), json!(step.expected.map(millis)));
-            let kept = step.kept.map(|(kept, _)| kept);
-            fields.insert("steps_cached".to_owned(), json!(kept));
+            let kept = step.kept.as_ref();
+            let cached = kept.map(|kept| kept.done).filter(|done| *done > 0);
+            let unfit = kept.and_then(|kept| kept.unfit.as_ref());
+            fields.insert("steps_cached".to_owned(), json!(cached));
+            let changed = kept.and_then(|kept| kept.changed.as_ref());
+            let changed = changed.map(|(number, _)| number);
+            fields.insert("step_changed".to_owned(), json!(changed));
+            let why = kept.and_then(crate::plan::KeptSteps::why);
+            fields.insert("step_reason".to_owned(), json!(why));
+            let unfit = unfit.map(ToString::to_string);
+            fields.insert("checkpoint_unfit".to_owned(), json!(unfit));
             Value::Object(fields)
         })
         .collect();
     json!({
         "work": plan.has_work(),
-        "expected_ms": millis(expected(plan).0),
+        "expected_ms": millis(plan.expected.unwrap_or(expected(plan).0)),
         "stages": steps,
     })
 }
@@ -82,7 +84,7 @@ pub fn plan_json(plan: &Plan) -> Value {
 fn describe(step: &PlanStep) -> (Tone, &'static str, Vec<String>) {
     match &step.decision {
         StepDecision::Fresh(_) => (Tone::Dim, "fresh", Vec::new()),
-        StepDecision::Stale { reasons } => (Tone::Active, "run", words(reasons)),
+        StepDecision::Stale { reasons } => (Tone::Active, "run", why(step, reasons)),
         StepDecision::Pending { upstreams, reasons } => {
             let mut texts = words(reasons);
             texts.push(upstream_will_run(upstreams));
@@ -94,6 +96,21 @@ fn describe(step: &PlanStep) -> (Tone, &'static str, Vec<String>) {
             (tone, pending_word(reasons), texts)
         }
     }
+}
+
+/// Why a stage will run. What is kept of it stands first, with the cause that it names; the other reasons follow.
+fn why(step: &PlanStep, reasons: &[Reason]) -> Vec<String> {
+    let Some(kept) = &step.kept else {
+        return words(reasons);
+    };
+    let others: Vec<Reason> = reasons
+        .iter()
+        .filter(|reason| !kept.says(reason))
+        .cloned()
+        .collect();
+    let first = kept.words().into_iter();
+    let unfit = kept.unfit.iter().map(ToString::to_string);
+    first.chain(words(&others)).chain(unfit).collect()
 }
 
 /// With reasons of its own a stage runs whatever those before it leave.
@@ -136,7 +153,8 @@ fn totals(plan: &Plan) -> String {
     if fresh > 0 {
         parts.push(format!("{fresh} up to date"));
     }
-    let expected = match expected(plan) {
+    let (sum, new) = expected(plan);
+    let expected = match (plan.expected.unwrap_or(sum), new) {
         (_, new) if new == plan.steps.len() - fresh => String::new(),
         (sum, 0) => format!("; expected: {}", about(sum)),
         (sum, new) => format!(

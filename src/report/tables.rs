@@ -1,17 +1,15 @@
 //! Lists: runs, variables, what the store has, what a host lacks.
 
-use std::time::{Duration, SystemTime};
-
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use crate::config::VariableRow;
-use crate::store::{GcReport, ObjectSummary, RunEntry, RunOutcome, StageOutcome, VerifyReport};
+use crate::store::{RunEntry, RunOutcome, StageOutcome, VerifyReport};
 
 use super::clean::clean;
 use super::json::millis;
 use super::style::{Paint, Tone};
-use super::words::{at, columns, count, exact, size, whole};
+use super::words::{at, columns, count, exact, size};
 
 /// Runs, a line each; with `Detail::Stages` their stages below.
 #[must_use]
@@ -156,62 +154,6 @@ pub fn vars_json(rows: &[&VariableRow]) -> Value {
         json!({"scope": scope, "name": name, "axes": axes, "value": value, "source": source})
     };
     rows.iter().map(row).collect()
-}
-
-/// What the store has, the newest use first.
-#[must_use]
-pub fn cache_text(objects: &[ObjectSummary], now: SystemTime) -> String {
-    let mut objects: Vec<&ObjectSummary> = objects.iter().collect();
-    objects.sort_by_key(|object| (std::cmp::Reverse(object.used), object.digest));
-    let row = |object: &&ObjectSummary| {
-        let age = now.duration_since(object.used).unwrap_or(Duration::ZERO);
-        vec![
-            object.digest.short(),
-            size(object.size),
-            format!("used {} ago", whole(age)),
-        ]
-    };
-    let total = objects.iter().map(|object| object.size).sum();
-    let list = columns(&objects.iter().map(row).collect::<Vec<_>>(), "  ");
-    format!(
-        "{list}{}, {}\n",
-        count(objects.len(), "object"),
-        size(total)
-    )
-}
-
-/// What was collected, or would be.
-#[must_use]
-pub fn gc_text(report: &GcReport, dry_run: DryRun) -> String {
-    let verb = if dry_run == DryRun::Yes {
-        "would remove"
-    } else {
-        "removed"
-    };
-    let GcReport {
-        removed,
-        leftovers,
-        freed,
-        kept,
-        kept_bytes,
-    } = report;
-    let also = match leftovers {
-        0 => String::new(),
-        n => format!(" and {}", count(*n, "leftover")),
-    };
-    let rows: Vec<Vec<String>> = removed
-        .iter()
-        .map(|(digest, bytes)| vec![format!("{verb} {}", digest.short()), size(*bytes)])
-        .collect();
-    let list = columns(&rows, "  ");
-    format!(
-        "{list}{verb} {}{also}, {}; {} {}, {}\n",
-        count(removed.len(), "object"),
-        size(*freed),
-        count(*kept, "object"),
-        if *kept == 1 { "stays" } else { "stay" },
-        size(*kept_bytes)
-    )
 }
 
 /// Whether something is only said.

@@ -13,11 +13,11 @@ use crate::model::StageKey;
 
 use super::clean::clean;
 use super::live::{Live, footer, line};
-use super::plain::cached;
+use super::plain::{cached, watched};
 use super::screen::{Measure, Screen};
 use super::style::{Paint, Tone};
 use super::summary;
-use super::words::{about, count, exact};
+use super::words::{about, count, exact, report};
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,6 +81,8 @@ struct State {
     /// Lines that are still to be written above the live ones.
     pending: String,
     over: bool,
+    /// Somebody else writes on the terminal.
+    lent: bool,
 }
 
 impl Terminal {
@@ -117,6 +119,7 @@ impl Terminal {
             drawn: Duration::ZERO,
             pending: String::new(),
             over: false,
+            lent: false,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -128,6 +131,19 @@ impl Terminal {
             std::thread::spawn(move || shared.draw_until_over(tick))
         });
         Self { shared, ticker }
+    }
+}
+
+impl Terminal {
+    /// Somebody else writes on the terminal from now on (true), or no longer; what happens meanwhile is shown afterwards.
+    pub fn lend(&self, lent: bool) {
+        let mut state = self.shared.lock();
+        if lent {
+            state.flush();
+            let _ = state.bars.clear();
+        }
+        state.lent = lent;
+        state.draw((self.shared.clock)());
     }
 }
 
@@ -204,6 +220,7 @@ impl State {
             }
             Event::StageStarted {
                 stage,
+                kind: _,
                 reasons,
                 expected,
                 attempt,
@@ -226,12 +243,18 @@ impl State {
                 }
             }
             Event::Log { stage, line } => self.log(&stage, &line),
+            Event::Request { stage, text, .. } => self.heard(&stage, &text),
+            Event::Report { ref stage, .. } => self.heard(stage, &report(&event)),
             Event::Warning { stage, message } => self.warn(stage.as_ref(), &message),
             Event::StageFinished {
                 stage,
                 outcome,
                 elapsed,
             } => self.finish(&stage, &outcome, elapsed),
+            Event::Watching { .. } | Event::Changed { .. } => {
+                let text = self.paint.tone(Tone::Dim, &watched(&event));
+                self.above(&format!("{text}\n"));
+            }
             Event::RunFinished(run) => {
                 self.end();
                 self.above(&format!("\n{}", summary::summary(&run, self.paint)));
@@ -258,6 +281,13 @@ impl State {
             "{}\n",
             format!("{name} {bar} {}", clean(line)).trim_end()
         ));
+    }
+
+    /// What the guest has said to forge itself.
+    fn heard(&mut self, stage: &StageKey, text: &str) {
+        if self.verbosity == Verbosity::Normal {
+            self.say(Tone::Active, "guest", stage, &clean_lines(text));
+        }
     }
 
     fn warn(&mut self, stage: Option<&StageKey>, message: &str) {
@@ -335,6 +365,9 @@ impl State {
     }
 
     fn draw(&mut self, now: Duration) {
+        if self.lent {
+            return;
+        }
         self.flush();
         if self.over {
             return;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::engine::Event;
 use crate::model;
 
 /// `1 stage`, `3 stages`.
@@ -26,12 +27,45 @@ pub(super) fn whole(duration: Duration) -> String {
     model::Duration::from_secs(duration.as_secs()).to_string()
 }
 
+/// As [`whole`]; from two days on in days: `9d`.
+pub(super) fn age(duration: Duration) -> String {
+    const DAY: u64 = 24 * 3600;
+    match duration.as_secs() / DAY {
+        0 | 1 => whole(duration),
+        days => format!("{days}d"),
+    }
+}
+
 /// `~35s`, rounded; `<1s`.
 pub(super) fn about(duration: Duration) -> String {
     if duration < Duration::from_secs(1) {
         return "<1s".to_owned();
     }
     format!("~{}", whole(duration + Duration::from_millis(500)))
+}
+
+/// What an installer has reported, in lines: `installer: %post: did not install (after 14s)`.
+pub(super) fn report(event: &Event) -> String {
+    let Event::Report {
+        name,
+        message,
+        after,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let parts = [name.as_str(), message.as_str()];
+    let parts = parts.iter().filter(|part| !part.is_empty());
+    let told = parts.copied().collect::<Vec<_>>().join(": ");
+    let mut lines = told.lines();
+    let first = lines.next().unwrap_or("a report without words");
+    let mut text = format!("installer: {first} (after {})", whole(*after));
+    for line in lines {
+        text.push_str("\ninstaller: ");
+        text.push_str(line);
+    }
+    text
 }
 
 /// `12.3MiB`.

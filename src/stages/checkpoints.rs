@@ -1,5 +1,5 @@
 //! What a `provision` stage goes on from instead of booting: running machines, kept between its steps and after the
-//! installation.
+//! stage before it.
 //!
 //! Whatever is wrong with a checkpoint, it only counts as missing: the machine is started from its disks then.
 
@@ -8,72 +8,98 @@ use std::time::{Duration, Instant};
 use super::Host;
 use super::failure::failure;
 use super::machine::Session;
+use super::taking::{self, Finished, Taking};
+use super::worth::{self, Next};
 use crate::engine::{ExecError, StageContext};
-use crate::guest::{Exec, Guest, GuestError};
-use crate::model::{Checkpointing, Digest, IsoBase, MachineState, Provision};
-use crate::store::{Met, StepCheckpoint};
-use crate::sys::Cancel;
-
-/// What a checkpoint is expected to take before one has been measured.
-const FIRST_COST: Duration = Duration::from_secs(1);
-/// How many times longer doing again must take.
-const WORTH: u32 = 3;
+use crate::guest::{Exec, Guest};
+use crate::model::{Checkpointing, Digest, MachineState, Provision};
+use crate::store::StepCheckpoint;
 
 /// Keeps and finds the checkpoints of one run of a stage.
 pub(super) struct Keeper<'a> {
     host: &'a Host,
     context: &'a StageContext,
-    policy: Checkpointing,
+    kind: &'a Provision,
     /// What the provider's checkpoints must fit to; none: it has none for this machine.
     identity: Option<String>,
     /// The identity of the machine after 0, 1, … steps.
     chain: Vec<Digest>,
+    /// What the machine's disks are laid over; with [`Self::taking`] that is known once it is settled.
+    state: MachineState,
+    taking: Option<Taking>,
     /// When the machine stood at a checkpoint last, or was started.
     since: Instant,
     cost: Duration,
+    /// After how many steps comes the first one that is not as it was.
+    changed_after: Option<usize>,
+    /// After how many steps the stage failed when it ran last.
+    failed_after: Option<usize>,
 }
 
 impl<'a> Keeper<'a> {
+    /// For a stage whose machine starts from `below`.
     pub(super) async fn new(
         host: &'a Host,
         context: &'a StageContext,
-        kind: &Provision,
-        provider: &str,
+        kind: &'a Provision,
+        below: &MachineState,
     ) -> Result<Self, ExecError> {
-        let identity = match kind.checkpoint {
-            Checkpointing::Never => None,
-            Checkpointing::Auto | Checkpointing::Always => {
-                let provider = host.provider(provider)?;
+        let key = &context.stage.key;
+        let identity = match kind.has_checkpoints() {
+            false => None,
+            true => {
+                let provider = host.provider(&below.provider)?;
                 provider.checkpoint_identity(&kind.hardware).await
             }
         };
+        let chain = context.ingredients.step_fingerprints();
+        let failed = host.db.failed_after(key);
+        let last = host.db.last(key);
+        let changed =
+            last.and_then(|last| context.ingredients.first_changed_step(&last.ingredients));
+        let first = || worth::first_cost(kind.hardware.memory);
         Ok(Self {
             host,
             context,
-            policy: kind.checkpoint,
+            kind,
             identity,
-            chain: context.ingredients.step_fingerprints(),
+            state: below.clone(),
+            taking: None,
             since: Instant::now(),
-            cost: FIRST_COST,
+            cost: host
+                .db
+                .checkpoint_cost(key)
+                .map_or_else(first, |cost| cost.time),
+            changed_after: changed.map(|step| step - 1),
+            failed_after: failed.and_then(|state| chain.iter().position(|known| *known == state)),
+            chain,
         })
     }
 
-    /// The checkpoint after the most steps that are still the same; else that of the machine `below` these steps.
-    pub(super) async fn newest(&self, below: &MachineState) -> Option<StepCheckpoint> {
+    /// The checkpoint after the most steps that are still the same, with their number; else that of the machine `below`
+    /// these steps.
+    pub(super) async fn newest(&self, below: &MachineState) -> Option<(usize, StepCheckpoint)> {
         let identity = self.identity.as_ref()?;
         if self.context.from_scratch {
             return None;
         }
-        let wanted = self.chain.iter().rev().copied().chain([below.lineage()]);
-        let found = wanted.filter_map(|fingerprint| self.host.db.checkpoint(&fingerprint));
+        let wanted = self.chain.iter().copied().enumerate().rev();
+        let wanted = wanted.filter(|(done, _)| self.policy(*done) != Checkpointing::Never);
+        let stage = &self.context.stage.key;
+        let found = wanted
+            .chain([(0, below.lineage())])
+            .filter_map(|(done, state)| {
+                let checkpoint = self.host.db.checkpoint(stage, &state)?;
+                Some((done, checkpoint))
+            });
         let mut others = None;
-        for checkpoint in found {
+        for (done, checkpoint) in found {
             let whole = |digest| self.host.store.use_object(&digest).is_ok();
             if checkpoint.identity != *identity {
                 // what was installed may well be given other hardware
-                others = others.or((checkpoint.step > 0).then_some(checkpoint.identity));
+                others = others.or((done > 0).then_some(checkpoint.identity));
             } else if checkpoint.digests().all(whole) && self.is_there(&checkpoint).await {
-                return Some(checkpoint);
+                return Some((done, checkpoint));
             }
         }
         if let Some(other) = others {
@@ -83,6 +109,10 @@ impl<'a> Keeper<'a> {
             ));
         }
         None
+    }
+
+    fn policy(&self, done: usize) -> Checkpointing {
+        self.kind.checkpoint_after(done)
     }
 
     /// Whether a checkpoint that is kept on a server is still there; one of this host is in the store.
@@ -111,171 +141,120 @@ impl<'a> Keeper<'a> {
             // that is not its fault
             return;
         }
+        let _ = self.host.store.doom(checkpoint.digests());
         let _ = self.host.db.drop_checkpoint(&checkpoint.fingerprint);
-        self.host.store.discard_memory(checkpoint);
     }
 
-    /// Counts the time that a checkpoint would save from now on.
-    pub(super) fn restart_clock(&mut self) {
+    /// The machine starts now, or stands at a checkpoint: its disks are laid over `state`. Counts the time that another
+    /// checkpoint would save from now on.
+    pub(super) fn starts_from(&mut self, state: MachineState) {
+        self.state = state;
         self.since = Instant::now();
     }
 
-    /// Keeps the machine as it is after `done` steps, where that is worth it; `state` gets its layers.
+    /// What the machine's disks are laid over.
+    pub(super) const fn state(&self) -> &MachineState {
+        &self.state
+    }
+
+    /// Keeps the machine as it is after `done` steps, where that is worth it. The machine can be worked with at once;
+    /// [`Self::settle`] has to be called meanwhile.
     pub(super) async fn keep(
         &mut self,
         session: &mut Session,
         guest: &Guest,
         done: usize,
-        state: &mut MachineState,
     ) -> Result<(), ExecError> {
+        // after the last step comes the artifact itself
+        if done + 1 >= self.chain.len() {
+            return Ok(());
+        }
         let Some(identity) = self.identity.clone() else {
             return Ok(());
         };
-        let worth =
-            self.policy == Checkpointing::Always || self.since.elapsed() >= WORTH * self.cost;
-        // after the last step comes the artifact itself
-        if !worth || done + 1 >= self.chain.len() {
+        let next = match Some(done) {
+            here if here == self.failed_after => Next::Failed,
+            here if here == self.changed_after => Next::Changed,
+            _ => Next::Same,
+        };
+        let times = (self.since.elapsed(), self.cost);
+        let allowed = self.host.overhead.allows(self.cost);
+        if !worth::keep(self.policy(done), next, times, allowed) {
             return Ok(());
         }
-        let met = met(guest, state, &self.context.cancel).await;
-        let started = Instant::now();
-        let what = (done, self.chain[done], identity);
-        let (machine, kept) = take(self.host, self.context, session, state, what).await?;
-        *state = machine;
-        match kept {
+        let plan = taking::Plan {
+            step: done,
+            fingerprint: self.chain[done],
+            identity,
+        };
+        let (host, context) = (self.host, self.context);
+        match taking::take(host, context, session, guest, &self.state, plan).await? {
+            Some(taking) => {
+                self.cost = taking.waited();
+                host.overhead.add(self.cost);
+                self.taking = Some(taking);
+            }
+            // what stands in the way now does so later
+            None => self.identity = None,
+        }
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    /// Returns when what was kept is in the store.
+    pub(super) async fn settle(&mut self) -> Result<(), ExecError> {
+        let (host, context) = (self.host, self.context);
+        let Some(taking) = &mut self.taking else {
+            return Ok(());
+        };
+        let settled = taking.settle(host, context).await;
+        self.taking = None;
+        let taken = settled?;
+        self.state = taken.machine;
+        match taken.checkpoint {
             Some(checkpoint) => {
-                record(
-                    self.host,
-                    self.context,
-                    &StepCheckpoint { met, ..checkpoint },
-                );
-                let all = self.chain.len() - 1;
-                let output = &self.context.output;
+                taking::record(host, context, &checkpoint);
+                let (done, all) = (checkpoint.step, self.chain.len() - 1);
+                let output = &context.output;
                 output.note(&format!("checkpoint after {done} of {all} steps"));
             }
             None => self.identity = None,
         }
-        self.cost = started.elapsed();
-        self.since = Instant::now();
         Ok(())
     }
-}
 
-/// Takes a checkpoint of the running machine, whose disks are laid over `below`. Returns what they are laid over from then
-/// on; that there is no checkpoint is told, and no error.
-async fn take(
-    host: &Host,
-    context: &StageContext,
-    session: &mut Session,
-    below: &MachineState,
-    (step, fingerprint, identity): (usize, Digest, String),
-) -> Result<(MachineState, Option<StepCheckpoint>), ExecError> {
-    context.output.step("keeping the running machine");
-    let (machine, memory) = session.checkpoint(host, below).await?;
-    let memory = match memory {
-        Ok(memory) => memory,
-        Err(why) => {
-            context.output.warn(format!("no checkpoint: {why}"));
-            return Ok((machine, None));
-        }
-    };
-    let checkpoint = StepCheckpoint {
-        step,
-        fingerprint,
-        identity,
-        machine: machine.clone(),
-        memory,
-        drives: session.drives,
-        met: None,
-    };
-    Ok((machine, Some(checkpoint)))
-}
-
-/// Where the guest of a machine on a server is: without knowing it one would wait until the server tells it anew. Asked
-/// before the machine is kept: Linux makes up a boot's id when it is read for the first time.
-async fn met(guest: &Guest, machine: &MachineState, cancel: &Cancel) -> Option<Met> {
-    machine.remote.as_ref()?;
-    let boot_id = guest.this_boot(cancel).await.ok()?;
-    let address = guest.target().addr;
-    Some(Met { address, boot_id })
-}
-
-fn record(host: &Host, context: &StageContext, checkpoint: &StepCheckpoint) {
-    match host.db.put_checkpoint(&context.stage.key, checkpoint) {
-        Ok(Some(old)) if old.machine.remote.is_some() => super::remote::discard(host, context, old),
-        Ok(Some(old)) if old.memory != checkpoint.memory => host.store.discard_memory(&old),
-        Ok(_) => {}
-        Err(error) => context.output.warn(format!("no checkpoint: {error}")),
+    /// All steps are done: the machine is kept as it runs for a `provision` that goes on from this stage.
+    pub(super) fn finished<'f>(
+        &'f self,
+        shutdown: Option<&'f str>,
+    ) -> Result<Finished<'f>, ExecError> {
+        let (host, context) = (self.host, self.context);
+        let step = self.kind.steps.len();
+        let goes_on = self.identity.is_some() && host.continued.contains(&context.stage.key);
+        Ok(Finished {
+            policy: match goes_on {
+                true => self.policy(step),
+                false => Checkpointing::Never,
+            },
+            provider: host.provider(&self.state.provider)?.as_ref(),
+            hardware: &self.kind.hardware,
+            below: self.state.clone(),
+            step,
+            shutdown,
+            media: false,
+        })
     }
-}
 
-/// What turns a system off and does nothing else: a machine that is gone on from has not run it.
-const TURNS_OFF: &str = r"^\s*(sudo\s+)?(/\S*/)?(shutdown|poweroff|halt|systemctl\s+(poweroff|halt)|init\s+0)(\s+[\w+-]+)*\s*$";
-
-/// An installed machine, as it runs: `provision` goes on from there instead of booting what `iso-base` has left. Returns
-/// what its disks are laid over from then on, if that has changed, and the checkpoint.
-pub(super) async fn keep_installed(
-    host: &Host,
-    context: &StageContext,
-    kind: &IsoBase,
-    session: &mut Session,
-    guest: &Guest,
-    shutdown: Option<&str>,
-) -> Result<(Option<MachineState>, Option<StepCheckpoint>), ExecError> {
-    let provider = host.provider(kind.provider.as_str())?;
-    let plain = |command| regex::Regex::new(TURNS_OFF).is_ok_and(|off| off.is_match(command));
-    let never = kind.checkpoint == Checkpointing::Never || !provider.keeps_installed();
-    if never || !shutdown.is_none_or(plain) {
-        return Ok((None, None));
+    /// The step after `done` others has failed, or none has: the next run keeps the machine before it.
+    pub(super) fn note_failed(&self, done: Option<usize>) {
+        let state = done.and_then(|done| self.chain.get(done));
+        let noted = self
+            .host
+            .db
+            .note_failed_after(&self.context.stage.key, state);
+        // only the next run's decisions are a little worse without it
+        let _ = noted;
     }
-    let Some(identity) = provider.checkpoint_identity(&kind.hardware).await else {
-        return Ok((None, None));
-    };
-    // files that the guest remembers would only be carried about
-    let forget = Exec {
-        timeout: Some(Duration::from_secs(60)),
-        ..Exec::new("sync; echo 1 2>/dev/null >/proc/sys/vm/drop_caches || true")
-    };
-    let forgotten = guest.run(&forget, &mut |_, _| {}, &context.cancel).await;
-    let skipped = match (forgotten, session.eject().await) {
-        (Err(GuestError::Cancelled), _) | (_, Err(ExecError::Cancelled)) => {
-            return Err(ExecError::Cancelled);
-        }
-        (Err(error), _) => error.to_string(),
-        (_, Err(ExecError::Failed(failure))) => failure.message,
-        (Ok(_), Ok(())) => {
-            let empty = MachineState {
-                remote: None,
-                provider: kind.provider.to_string(),
-                hardware: kind.hardware.clone(),
-                disks: Vec::new(),
-                nvram: None,
-            };
-            // its fingerprint is that of the artifact, which is not there yet
-            let what = (0, Digest::of(b""), identity);
-            let (machine, kept) = take(host, context, session, &empty, what).await?;
-            return Ok((Some(machine), kept));
-        }
-    };
-    context.output.warn(format!("no checkpoint: {skipped}"));
-    Ok((None, None))
-}
-
-/// Ties the checkpoint of an installed machine to what it has become at rest.
-pub(super) fn record_installed(
-    host: &Host,
-    context: &StageContext,
-    checkpoint: StepCheckpoint,
-    at_rest: &MachineState,
-) {
-    let fingerprint = at_rest.lineage();
-    let checkpoint = StepCheckpoint {
-        fingerprint,
-        ..checkpoint
-    };
-    record(host, context, &checkpoint);
-    let output = &context.output;
-    output.note("checkpoint of the running machine");
 }
 
 /// Sets a resumed guest's clock, which stood still, and gives it randomness that no other machine from this checkpoint

@@ -4,17 +4,18 @@
 //! on what the stage says. Declared outputs are removed before it starts: what is there afterwards, it made.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::PoisonError;
 
 use tokio::io::AsyncReadExt as _;
 
 use super::failure::{failure, io};
 use super::resolve::Resolver;
-use super::{Host, outputs};
+use super::{Host, depfile, outputs, undeclared};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
-use crate::model::{Artifact, Command, CommandLine};
-use crate::sys::{Cancel, Entry, process};
+use crate::model::{Artifact, Command, CommandLine, Discovery};
+use crate::sys::{Cancel, Entry, Guard, process};
 
 /// Variables of forge's own environment that every command sees. They say where things are for this user, not what
 /// the result is.
@@ -48,7 +49,8 @@ pub(super) async fn execute(
     context: &StageContext,
     kind: &Command,
 ) -> Result<Artifact, ExecError> {
-    for path in kind.outputs.values() {
+    let written = kind.outputs.values().chain(kind.depfile());
+    for path in written {
         let path = host.root.join(path);
         crate::sys::fs::remove(&path).map_err(|e| io("remove the old output", &path, &e))?;
         if let Some(dir) = path.parent() {
@@ -56,11 +58,79 @@ pub(super) async fn execute(
         }
     }
     context.output.step(title(kind));
+    let around = undeclared::Around::look(host, kind);
     let status = run(host, context, kind, &BTreeMap::new()).await?;
     if !status.success() {
         return Err(failure(describe(status)).into());
     }
+    if let Some(path) = kind.depfile() {
+        read_depfile(host, context, kind, path)?;
+    }
+    around.tell(host, context);
     outputs::collect(host, context, &kind.outputs).await
+}
+
+/// Takes what the command has written into its depfile, which is no longer needed then.
+fn read_depfile(
+    host: &Host,
+    context: &StageContext,
+    kind: &Command,
+    path: &str,
+) -> Result<(), StageFailure> {
+    let full = host.root.join(path);
+    let bytes = std::fs::read(&full).map_err(|e| {
+        if e.kind() != std::io::ErrorKind::NotFound {
+            return io("read the depfile", &full, &e);
+        }
+        let mut failed = failure(format!(
+            "the command ended well but did not write its depfile {path}"
+        ));
+        failed.help.push(format!(
+            "compilers write it with `-MD -MF {path}`; without one, list what it reads in `inputs`"
+        ));
+        failed
+    })?;
+    let broken = |why: String| {
+        let mut failed = failure(format!("the depfile {path} cannot be read: {why}"));
+        failed
+            .help
+            .push("it has rules as Make has them: `main.o: main.c util.h`".into());
+        failed
+    };
+    let text = String::from_utf8(bytes).map_err(|_| broken("it is not UTF-8".into()))?;
+    let files = depfile::parse(&text).map_err(broken)?;
+    note_found(host, context, kind, files);
+    if !kind.outputs.values().any(|output| output == path) {
+        crate::sys::fs::remove(&full).map_err(|e| io("remove the depfile", &full, &e))?;
+    }
+    Ok(())
+}
+
+/// Notes files that the command says it has read, its own outputs left out.
+fn note_found(
+    host: &Host,
+    context: &StageContext,
+    kind: &Command,
+    files: impl IntoIterator<Item = String>,
+) {
+    let dir = working_dir(host, kind);
+    let own = |path: &String| kind.outputs.values().any(|output| lies_in(path, output));
+    let files = files.into_iter();
+    let files = files.map(|file| depfile::place(&host.root, &dir, &file));
+    let mut found = context.found.lock().unwrap_or_else(PoisonError::into_inner);
+    found.extend(files.filter(|path| !path.is_empty() && !own(path)));
+}
+
+/// Whether `path` is `dir`, or lies below it.
+pub(super) fn lies_in(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn working_dir(host: &Host, kind: &Command) -> PathBuf {
+    kind.dir
+        .as_ref()
+        .map_or_else(|| host.root.clone(), |dir| host.root.join(dir))
 }
 
 /// Runs the command line to its end; `extra` are variables beside the declared ones.
@@ -82,10 +152,7 @@ pub(super) async fn run(
         .split_first()
         .ok_or_else(|| failure("`run` is empty"))?;
     let mut command = process::command(program, host.journal.run_id());
-    let dir = kind
-        .dir
-        .as_ref()
-        .map_or_else(|| host.root.clone(), |dir| host.root.join(dir));
+    let dir = working_dir(host, kind);
     command.args(arguments).current_dir(&dir);
     command
         .env_clear()
@@ -104,19 +171,47 @@ pub(super) async fn run(
         .env("FORGE_STAGE", context.stage.key.to_string());
     command.envs(resolver.map(&kind.env)?).envs(extra);
     let entry = Entry::of_paths(format!("command of {}", context.stage.key), Vec::new());
-    let _entry = host
+    let mut entry = host
         .journal
         .enter(entry)
         .map_err(|e| io("write", Path::new("the journal"), &e))?;
-    drive(command, program, &dir, &context.output, &context.cancel).await
+    let mut listener = Listener {
+        output: &context.output,
+        lines: match &kind.discovers {
+            Some(Discovery::Lines(prefix)) => Some(depfile::Lines::new(prefix)),
+            _ => None,
+        },
+    };
+    let cancel = &context.cancel;
+    let status = drive(command, (program, &dir), &mut listener, cancel, &mut entry).await?;
+    if let Some(mut lines) = listener.lines {
+        lines.end(&context.output);
+        note_found(host, context, kind, lines.found);
+    }
+    Ok(status)
+}
+
+/// Takes what a command prints.
+struct Listener<'a> {
+    output: &'a Output,
+    lines: Option<depfile::Lines>,
+}
+
+impl Listener<'_> {
+    fn bytes(&mut self, bytes: &[u8]) {
+        match &mut self.lines {
+            Some(lines) => lines.bytes(bytes, self.output),
+            None => self.output.bytes(bytes),
+        }
+    }
 }
 
 async fn drive(
     mut command: tokio::process::Command,
-    program: &str,
-    dir: &Path,
-    output: &Output,
+    (program, dir): (&str, &Path),
+    output: &mut Listener<'_>,
     cancel: &Cancel,
+    entry: &mut Guard,
 ) -> Result<ExitStatus, ExecError> {
     // one pipe for both streams keeps their order
     let pipe = || -> std::io::Result<_> {
@@ -131,6 +226,10 @@ async fn drive(
     // the parent's ends of the pipe live in the command
     drop(command);
     let mut group = spawned.map_err(|e| not_started(program, dir, &e))?;
+    if let Some(pid) = group.pid() {
+        // without it only those are found that keep their mark
+        let _ = entry.add_group(pid);
+    }
     let mut buffer = vec![0; 16 << 10];
     let status = loop {
         tokio::select! {

@@ -84,9 +84,13 @@ async fn export_disk(
         WriteOptions::new(disk_file(base, index), identity),
     );
     let staging = host.store.staging()?;
-    let layers = disk.layers.iter().map(|digest| host.store.path(digest));
+    let layers = disk
+        .layers
+        .iter()
+        .map(|digest| host.store.use_object(digest));
+    let layers = layers.collect::<Result<_, _>>()?;
     let job = Job {
-        source: Source::Layers(layers.collect()),
+        source: Source::Layers(layers),
         to: staging.path().join("disk.vmdk"),
         options,
         output: context.output.clone(),

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::Host;
-use super::checkpoints;
 use super::failure::failure;
 use super::login;
 use super::machine::Session;
 use super::media::{self, Media};
 use super::resolve::Resolver;
 use super::start::Start;
+use super::taking::{self, Finished};
 use crate::engine::{ExecError, StageContext, StageFailure};
+use crate::guest::Guest;
 use crate::model::{
     Algorithm, Artifact, Boot, Checksum, Digest, IsoBase, IsoSource, Late, MachineState,
     StoredFile, Text,
@@ -34,26 +35,16 @@ pub(super) async fn execute(
     }
     let resolver = Resolver::new(host, context);
     let iso = install_medium(host, context, &resolver, (provider.as_ref(), &kind.iso)).await?;
-    let media = media::make(host, &resolver, kind.kickstart.as_ref(), &context.output).await?;
+    let (media, resolver) = media::make(resolver, kind, provider.as_ref(), &context.output).await?;
     let (mut session, media) = power_on(host, context, kind, iso, media).await?;
-    let host_address = session.machine()?.host_address();
-    let resolver = match &media.server {
-        Some(server) => resolver.with_http(host_address, server.port()),
-        None => resolver,
+    media.begin();
+    let installed = tokio::select! {
+        installed = install(&mut session, host, context, (kind, &resolver, &media)) => installed,
+        failure = media.failed() => Err(session.diagnose(failure.into()).await),
     };
-    if let Err(error) = boot(&mut session, context, &resolver, &kind.boot).await {
-        return Err(session.diagnose(error).await);
-    }
-    let guest = {
-        let ssh = &kind.ssh;
-        let mut watch = |waited: Duration| not_asked(&media, waited);
-        session
-            .login(
-                &|address| login::target(&resolver, host, ssh, address),
-                ssh.timeout,
-                &mut watch,
-            )
-            .await?
+    let guest = match installed {
+        Err(ExecError::Failed(failure)) => return Err(media.told(*failure).into()),
+        installed => installed?,
     };
     drop(media);
     let shutdown = kind
@@ -62,25 +53,47 @@ pub(super) async fn execute(
         .map(|text| resolver.text(text))
         .transpose()?;
     let shutdown = shutdown.as_deref();
-    let (below, kept) =
-        checkpoints::keep_installed(host, context, kind, &mut session, &guest, shutdown).await?;
-    let parts = session
-        .shut_down(host, guest, shutdown, below.as_ref())
-        .await?;
-    let machine = MachineState {
-        provider: kind.provider.to_string(),
-        hardware: kind.hardware.clone(),
-        disks: parts.disks,
-        nvram: parts.nvram,
-        remote: parts.remote,
+    let finished = Finished {
+        policy: kind.checkpoint,
+        provider: provider.as_ref(),
+        hardware: &kind.hardware,
+        below: MachineState {
+            remote: None,
+            provider: kind.provider.to_string(),
+            hardware: kind.hardware.clone(),
+            disks: Vec::new(),
+            nvram: None,
+        },
+        step: 0,
+        shutdown,
+        media: true,
     };
-    if let Some(checkpoint) = kept {
-        checkpoints::record_installed(host, context, checkpoint, &machine);
-    }
+    let machine = taking::finish(host, context, (session, guest), finished).await?;
     Ok(Artifact {
         machine: Some(machine),
         ..Artifact::default()
     })
+}
+
+/// From power-on to a login.
+async fn install(
+    session: &mut Session,
+    host: &Host,
+    context: &StageContext,
+    (kind, resolver, media): (&IsoBase, &Resolver<'_>, &Media),
+) -> Result<Guest, ExecError> {
+    if let Err(error) = boot(session, context, resolver, &kind.boot).await {
+        return Err(session.diagnose(error).await);
+    }
+    let ssh = &kind.ssh;
+    let mut watch = |waited: Duration| not_asked(media, waited);
+    session
+        .login(
+            &|address| login::target(resolver, host, ssh, address),
+            ssh.timeout,
+            &mut watch,
+        )
+        .await
 }
 
 async fn power_on(
@@ -96,6 +109,7 @@ async fn power_on(
         cds.push(Medium::file(host.store.path(&stored.digest), stored.digest));
     }
     let start = Start {
+        name: kind.provider.to_string(),
         provider: host.provider(kind.provider.as_str())?,
         hardware: kind.hardware.clone(),
         disks: kind
@@ -195,17 +209,12 @@ async fn wait_for_text(
 
 /// Tells an installer that has never asked for its kickstart.
 fn not_asked(media: &Media, waited: Duration) -> Option<StageFailure> {
-    let server = media.server.as_ref()?;
-    (waited >= KICKSTART && server.requests().borrow().is_empty()).then(|| StageFailure {
-        message: format!(
-            "the installer has not asked for its kickstart within {} of the boot keys",
-            crate::model::Duration::from(KICKSTART)
-        ),
-        help: vec![
-            format!("nothing was requested from port {} of this host: look at the screenshot", server.port()),
-            "the boot keys may have been typed at the wrong moment, or the installer has no network".into(),
-        ],
-        ..StageFailure::default()
+    let unserved = waited >= KICKSTART && media.serves && !media.was_served();
+    unserved.then(|| {
+        let limit = crate::model::Duration::from(KICKSTART);
+        failure(format!(
+            "the installer has not asked for its kickstart within {limit} of the boot keys"
+        ))
     })
 }
 
@@ -217,7 +226,10 @@ async fn install_medium(
     (provider, iso): (&dyn Provider, &IsoSource),
 ) -> Result<Medium, ExecError> {
     if let Some(file) = iso.urls.first().and_then(|url| stage_output(context, url)) {
-        return Ok(Medium::file(host.store.path(&file.digest), file.digest));
+        return Ok(Medium::file(
+            host.store.use_object(&file.digest)?,
+            file.digest,
+        ));
     }
     if let Some(digest) = iso.checksum.as_ref().and_then(sha256)
         && provider.has_medium(&digest).await?
@@ -259,6 +271,8 @@ async fn install_medium(
         Place::Downloaded => Put::Move,
         Place::Local => Put::Copy,
     };
+    // it is worth keeping, whatever becomes of the stage
+    host.store.adopt(&fetched.digest)?;
     let stored = host.store.put_file(&fetched.path, put)?;
     Ok(Medium::file(host.store.path(&stored.digest), stored.digest))
 }

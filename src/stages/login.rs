@@ -42,6 +42,7 @@ pub fn login_target(
             .map(Secret::new),
         key_files,
         agent: ssh.login.agent,
+        known_hosts: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! A machine from power-on to a login, and back to rest.
 //!
 //! ```text
-//! Session::launch ─▶ (boot keys) ─▶ Session::login ─▶ work ─▶ Session::shut_down ─▶ layers in the store
+//! Session::launch ─▶ (boot keys) ─▶ Session::login ─▶ work ─▶ Session::turn_off ─▶ layers in the store
 //!        └───────────── dropped anywhere: the machine and its files are gone ─────────────┘
 //! ```
 //!
@@ -17,14 +17,15 @@ use tokio::sync::watch;
 
 use super::Host;
 use super::failure::{failure, io};
+use super::running;
 use super::shutdown::turn_off;
 use super::start::Start;
 use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::{Guest, GuestError, SshTarget};
 use crate::model::{self, DiskState, Drives, MachineState, Remote};
-use crate::provider::{Address, AtRest, Machine, Mark, ProviderError};
-use crate::store::{Put, Staging};
+use crate::provider::{Address, AtRest, Checkpoint, Machine, Mark, ProviderError};
+use crate::store::{Put, Staging, Store, StoreError};
 use crate::sys::{Cancel, Entry, Guard};
 
 /// How long screen, serial line and disks may stand still while a login is awaited.
@@ -35,15 +36,17 @@ const WATCH: Duration = Duration::from_secs(2);
 
 /// A running machine and all that must vanish with it.
 pub struct Session {
-    machine: Option<Box<dyn Machine>>,
+    _seen: running::Line,
+    pub(super) machine: Option<Box<dyn Machine>>,
     memory: model::Size,
+    pub(super) hardware: model::Hardware,
     /// The drives for install media that a checkpoint has to name.
     pub(super) drives: Drives,
-    // fields drop in order: the machine, its files, then its line in the journal
+    // fields drop in order: what others see of it, the machine, its files, then its line in the journal
     staging: Staging,
     _entry: Guard,
-    output: Output,
-    cancel: Cancel,
+    pub(super) output: Output,
+    pub(super) cancel: Cancel,
     diagnostics: PathBuf,
 }
 
@@ -76,7 +79,10 @@ impl Session {
         let staging = host.store.staging()?;
         let entry = Entry::of_paths(
             format!("machine of {}", context.stage.key),
-            vec![staging.path().to_owned()],
+            vec![
+                staging.path().to_owned(),
+                host.running.file(&context.stage.key),
+            ],
         );
         let mut entry = host
             .journal
@@ -85,8 +91,9 @@ impl Session {
         // the staging area removes itself; the journal's line is for the case that forge is killed
         entry.keep_paths();
         let provider = Arc::clone(start.provider);
+        let name = start.name.clone();
         let spec = start.spec(context.stage.key.slug(), mark, staging.path())?;
-        let (drives, memory) = (spec.empty, spec.hardware.memory);
+        let (drives, hardware) = (spec.empty, spec.hardware.clone());
         let launched = provider
             .launch(spec, Arc::clone(&host.journal), context.cancel.clone())
             .await?;
@@ -94,9 +101,15 @@ impl Session {
         if let Some(link) = launched.console() {
             output.line(&format!("console: {link}"));
         }
+        // nothing but `forge screenshot` and `forge console` misses it
+        let seen = host
+            .running
+            .put(&context.stage.key, &name, launched.sight());
         Ok(Self {
+            _seen: running::Line(seen.ok()),
             machine: Some(launched),
-            memory,
+            memory: hardware.memory,
+            hardware,
             drives,
             staging,
             _entry: entry,
@@ -259,15 +272,12 @@ impl Session {
         ExecError::Failed(failure)
     }
 
-    /// Turns the guest off by `command`, or by the power button, and puts its disks into the store as new layers over
-    /// `below`.
-    pub(crate) async fn shut_down(
-        mut self,
-        host: &Host,
+    /// Turns the guest off by `command`, or by the power button; what is left are its files.
+    pub(crate) async fn turn_off(
+        &mut self,
         guest: Guest,
         command: Option<&str>,
-        below: Option<&MachineState>,
-    ) -> Result<MachineStateParts, ExecError> {
+    ) -> Result<AtRest, ExecError> {
         self.output.step("shutting down");
         let cancel = self.cancel.clone();
         let machine = self.machine()?;
@@ -280,9 +290,18 @@ impl Session {
             .machine
             .take()
             .ok_or_else(|| failure("the machine has already been turned off"))?;
-        let at_rest = machine.finish().await?;
+        Ok(machine.finish().await?)
+    }
+
+    /// Puts the disks of the machine, which is off, into the store as new layers over `below`.
+    pub(crate) fn keep(
+        self,
+        host: &Host,
+        at_rest: &AtRest,
+        below: &MachineState,
+    ) -> Result<MachineStateParts, ExecError> {
         self.output.step("keeping the disks");
-        keep(host, &at_rest, below)
+        Ok(keep_layers(&host.store, at_rest, below)?)
     }
 
     /// Takes the install media out.
@@ -291,89 +310,24 @@ impl Session {
         Ok(())
     }
 
-    /// Puts the running machine's state into the store: new layers over `below`, and its memory. It runs on. Where there is
-    /// only a reason instead of the memory, the machine is as it was, or has new layers, but no checkpoint. An error is
-    /// one of the machine itself.
-    pub(crate) async fn checkpoint(
-        &mut self,
-        host: &Host,
-        below: &MachineState,
-    ) -> Result<(MachineState, Result<Option<model::Digest>, String>), ExecError> {
+    /// Stops the machine for a moment and takes its state: disks and memory, in files of its own. It runs on. Where there is
+    /// only a reason instead, it is as it was. An error is one of the machine itself.
+    pub(crate) async fn checkpoint(&mut self) -> Result<Result<Checkpoint, String>, ExecError> {
         let work = self.staging.path().to_owned();
         let memory = self.memory;
         if crate::sys::fs::free_space(&work).is_ok_and(|free| free < memory.bytes()) {
             let why = format!("less than {memory} are free at {}", work.display());
-            return Ok((below.clone(), Err(why)));
+            return Ok(Err(why));
         }
-        let taken = match self.machine()?.checkpoint().await {
-            Ok(taken) => taken,
+        match self.machine()?.checkpoint().await {
+            Ok(taken) => Ok(Ok(taken)),
             Err(
                 error @ (ProviderError::Failed(_)
                 | ProviderError::Broken { .. }
                 | ProviderError::Io { .. }),
-            ) => {
-                return Ok((below.clone(), Err(error.to_string())));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        // without these layers nothing is right any more
-        let parts = keep(host, &taken.at_rest, Some(below))?;
-        let state = MachineState {
-            disks: parts.disks,
-            nvram: parts.nvram.or(below.nvram),
-            remote: parts.remote,
-            ..below.clone()
-        };
-        let Some(file) = &taken.memory else {
-            return Ok((state, Ok(None)));
-        };
-        let memory = host.store.put_file(file, Put::Move);
-        let memory = memory.map(|file| Some(file.digest)).map_err(|error| {
-            let _ = crate::sys::fs::remove(file);
-            error.to_string()
-        });
-        Ok((state, memory))
-    }
-
-    /// The stage has failed: keeps the machine's disks if the run was asked to.
-    pub(crate) async fn abandon(
-        mut self,
-        host: &Host,
-        stage: &model::StageKey,
-        below: &MachineState,
-        error: ExecError,
-    ) -> ExecError {
-        let ExecError::Failed(mut failure) = error else {
-            return error;
-        };
-        let name = &stage.name;
-        if host.on_error == super::OnError::Cleanup {
-            failure.help.push(format!("`forge run --on-error keep {name}` keeps the failed machine; `forge ssh {name} --failed` enters it"));
-            return ExecError::Failed(failure);
+            ) => Ok(Err(error.to_string())),
+            Err(error) => Err(error.into()),
         }
-        let kept = match self.machine.take() {
-            Some(machine) => match machine.finish().await {
-                Ok(at_rest) => keep(host, &at_rest, Some(below)),
-                Err(error) => Err(error.into()),
-            },
-            None => return ExecError::Failed(failure),
-        };
-        let state = kept.map(|parts| MachineState {
-            remote: parts.remote,
-            disks: parts.disks,
-            nvram: parts.nvram.or(below.nvram),
-            ..below.clone()
-        });
-        match state {
-            Ok(state) if host.kept.put(stage, &state).is_ok() => {
-                super::remote::publish_failed(host, stage, &state, &self.output).await;
-                failure.help.push(format!(
-                    "the failed machine is kept: `forge ssh {name} --failed` enters it"
-                ));
-            }
-            _ => self.output.warn("the failed machine could not be kept"),
-        }
-        ExecError::Failed(failure)
     }
 
     /// Throws the machine away.
@@ -426,18 +380,17 @@ pub(crate) struct MachineStateParts {
     pub remote: Option<Remote>,
 }
 
-fn keep(
-    host: &Host,
+/// Puts a machine's layers into the store, over those `below`. Blocking.
+pub(super) fn keep_layers(
+    store: &Store,
     at_rest: &AtRest,
-    below: Option<&MachineState>,
-) -> Result<MachineStateParts, ExecError> {
-    let put = |path: &Path| host.store.put_file(path, Put::Move);
+    below: &MachineState,
+) -> Result<MachineStateParts, StoreError> {
+    let put = |path: &Path| store.put_file(path, Put::Move);
     let mut disks = Vec::new();
     for (index, disk) in at_rest.disks.iter().enumerate() {
-        let mut layers = below
-            .and_then(|state| state.disks.get(index))
-            .map(|d| d.layers.clone())
-            .unwrap_or_default();
+        let known = below.disks.get(index);
+        let mut layers = known.map(|disk| disk.layers.clone()).unwrap_or_default();
         for layer in &disk.layers {
             layers.push(put(layer)?.digest);
         }

@@ -4,12 +4,15 @@
 //! rest, `resolve` fills in late values, `outputs` puts files where users look for them.
 
 mod again;
+mod attended;
 mod checkpoints;
 mod command;
+mod depfile;
+mod entrance;
 mod export;
 mod failure;
 mod iso_base;
-mod kept;
+mod keeping;
 mod login;
 mod machine;
 mod media;
@@ -20,41 +23,68 @@ mod provision;
 mod publish;
 mod remote;
 mod resolve;
+mod running;
 mod shell;
 mod shutdown;
 mod start;
 mod step;
+mod taking;
+mod trim;
+mod undeclared;
 mod verify;
 mod visit;
 mod watch;
+mod worth;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 
-pub use kept::{Kept, OnError};
+pub use attended::{Answer, Attendant};
+pub use entrance::{Entrance, NoEntrance, Place, entrance};
+pub use keeping::discard_kept;
 pub use login::login_target;
 pub use machine::Session;
-pub use pack_ova::EPOCH;
+pub use pack_ova::{EPOCH, mtime};
 pub use project_key::ensure_key;
 pub use remote::{Unreachable, look_for_lost, preflight, reclaim, remove_machines, server_of};
 pub use resolve::RunFacts;
+pub use running::{Running, Seen};
+pub use taking::continued;
 pub use visit::{Visit, visit};
+pub use worth::Overhead;
 
 use crate::config::Secrets;
 use crate::engine::{Demand, ExecError, Executor, StageContext, StageFailure};
-use crate::model::{Artifact, Hardware, MachineState, Name, Stage, StageKind};
+use crate::model::{
+    Artifact, Hardware, Input, MachineState, Name, Project, Stage, StageKey, StageKind,
+};
 use crate::plan::{self, Facts};
 use crate::provider::Provider;
-use crate::store::{Db, Store};
-use crate::sys::Journal;
+use crate::store::{Db, Kept, Store};
+use crate::sys::{self, Guard, Journal};
+
+/// What becomes of a machine whose stage has failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// It is thrown away.
+    #[default]
+    Cleanup,
+    /// It is kept, as it runs where that can be.
+    Keep,
+    /// Somebody at the terminal is asked.
+    Ask,
+}
 
 /// What surrounds the stages of a project on this machine.
 pub struct Host {
     /// The project's name.
     pub project: String,
+    /// All of it.
+    pub whole: Arc<Project>,
     /// The project's directory, absolute.
     pub root: PathBuf,
     /// The cache directory: store, downloads, probes.
@@ -65,6 +95,8 @@ pub struct Host {
     pub db: Arc<Db>,
     /// What must not outlive the run.
     pub journal: Arc<Journal>,
+    /// For the temporary files in the project.
+    pub temporaries: Guard,
     /// The providers by name.
     pub providers: BTreeMap<Name, Arc<dyn Provider>>,
     /// Values of secret variables.
@@ -75,6 +107,14 @@ pub struct Host {
     pub on_error: OnError,
     /// Where those that are kept are written down.
     pub kept: Kept,
+    /// The stages whose machine another `provision` goes on from; see [`continued`].
+    pub continued: BTreeSet<StageKey>,
+    /// What the run has spent on keeping machines.
+    pub overhead: Overhead,
+    /// Where those that run are written down.
+    pub running: Running,
+    /// Somebody at the terminal, if there is anybody who wants to be asked.
+    pub attendant: OnceLock<Arc<dyn Attendant>>,
 }
 
 impl Host {
@@ -83,6 +123,11 @@ impl Host {
         for provider in self.providers.values() {
             provider.close().await;
         }
+    }
+
+    /// Somebody at the terminal.
+    pub(crate) fn attendant(&self) -> Option<&dyn Attendant> {
+        self.attendant.get().map(AsRef::as_ref)
     }
 
     /// The provider `name`, or a failure that says why there is none.
@@ -102,25 +147,71 @@ impl Host {
 
 /// Surveys what stages read: file digests and provider identities. Blocking.
 pub fn survey(host: &Host, stage: &Stage) -> Facts {
-    facts(host, &plan::inputs_of(stage))
+    survey_all(host, std::iter::once(stage))
 }
 
-fn facts(host: &Host, inputs: &[crate::model::Input]) -> Facts {
-    let files = crate::store::facts(&host.root, inputs, &host.db.stat_cache());
+fn facts(
+    host: &Host,
+    mut inputs: Vec<Input>,
+    found: BTreeMap<StageKey, Vec<Vec<String>>>,
+) -> Facts {
+    inputs.extend(found.values().flatten().flatten().cloned().map(Input::Path));
+    inputs.sort();
+    inputs.dedup();
+    let files = crate::store::facts(&host.root, &inputs, &host.db.stat_cache());
     let identities = host
         .providers
         .iter()
         .map(|(name, provider)| (name.clone(), provider.identity()))
         .collect();
-    Facts { files, identities }
+    Facts {
+        files,
+        identities,
+        found,
+        ..Facts::default()
+    }
 }
 
-/// [`survey`] for several stages.
+/// [`survey`] for a plan of several stages: with those that they come from, as far as those are there.
 pub fn survey_all<'s>(host: &Host, stages: impl Iterator<Item = &'s Stage>) -> Facts {
-    let mut inputs: Vec<_> = stages.flat_map(plan::inputs_of).collect();
-    inputs.sort();
-    inputs.dedup();
-    facts(host, &inputs)
+    let stages: Vec<&Stage> = stages.collect();
+    let (mut inputs, mut found) = (Vec::new(), BTreeMap::new());
+    for stage in stages.iter().copied() {
+        inputs.extend(plan::inputs_of(stage));
+        if discovers(stage) {
+            found.insert(stage.key.clone(), host.db.found(&stage.key));
+        }
+    }
+    Facts {
+        checkpoints: what_checkpoints_must_fit(host, &stages),
+        ..facts(host, inputs, found)
+    }
+}
+
+/// Whether the stage tells what it reads.
+fn discovers(stage: &Stage) -> bool {
+    matches!(&stage.kind, StageKind::Command(command) if command.discovers.is_some())
+}
+
+/// What kept machines must fit to be gone on from, where that is known without asking.
+fn what_checkpoints_must_fit(host: &Host, stages: &[&Stage]) -> BTreeMap<StageKey, String> {
+    let find = |key: &StageKey| stages.iter().copied().find(|stage| stage.key == *key);
+    let known = stages.iter().filter_map(|stage| {
+        let StageKind::Provision(kind) = &stage.kind else {
+            return None;
+        };
+        let mut base = find(stage.from.as_ref()?)?;
+        let provider = loop {
+            match remote::named_provider(base) {
+                Some(name) => break name,
+                None => base = find(base.from.as_ref()?)?,
+            }
+        };
+        let provider = host.providers.get(provider)?;
+        let identity = provider.known_checkpoint_identity(&kind.hardware)?;
+        Some((stage.key.clone(), identity))
+    });
+    known.collect()
 }
 
 /// The hardware that runs while `stage` runs, if a machine does.
@@ -137,6 +228,23 @@ pub(crate) fn running_hardware(stage: &Stage) -> Option<&Hardware> {
     }
 }
 
+/// What a stage uses while it runs.
+#[must_use]
+pub fn demand(stage: &Stage) -> Demand {
+    match (&stage.kind, running_hardware(stage)) {
+        (_, Some(hardware)) => Demand {
+            machines: 1,
+            memory: hardware.memory.bytes(),
+        },
+        // its hardware is known only once the appliance is read
+        (StageKind::Verify(_), None) => Demand {
+            machines: 1,
+            memory: 0,
+        },
+        _ => Demand::default(),
+    }
+}
+
 /// Does stages of all kinds.
 pub struct Executors {
     /// What surrounds them.
@@ -149,19 +257,28 @@ impl Executor for Executors {
         Ok(survey(&self.host, stage))
     }
 
-    fn demand(&self, stage: &Stage) -> Demand {
-        match (&stage.kind, running_hardware(stage)) {
-            (_, Some(hardware)) => Demand {
-                machines: 1,
-                memory: hardware.memory.bytes(),
-            },
-            // its hardware is known only once the appliance is read
-            (StageKind::Verify(_), None) => Demand {
-                machines: 1,
-                memory: 0,
-            },
-            _ => Demand::default(),
+    fn facts_after(
+        &self,
+        stage: &Stage,
+        found: &BTreeSet<String>,
+        started: SystemTime,
+    ) -> Result<(Facts, BTreeSet<String>), String> {
+        let host = self.host.as_ref();
+        let mut sets = BTreeMap::new();
+        if discovers(stage) {
+            let paths = found.iter().cloned().collect();
+            sets.insert(stage.key.clone(), vec![paths]);
         }
+        let facts = facts(host, plan::inputs_of(stage), sets);
+        let touched = |path: &&String| {
+            let meta = std::fs::metadata(host.root.join(path));
+            meta.is_ok_and(|meta| sys::fs::changed(&meta) >= started)
+        };
+        Ok((facts, found.iter().filter(touched).cloned().collect()))
+    }
+
+    fn demand(&self, stage: &Stage) -> Demand {
+        demand(stage)
     }
 
     async fn execute(&self, context: StageContext) -> Result<Artifact, ExecError> {

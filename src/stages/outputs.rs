@@ -139,8 +139,7 @@ fn in_place(host: &Host, path: &Path, file: &StoredFile) -> bool {
         return false;
     };
     if file.tree {
-        // what is inside a tree is the user's to look after; that it is there is what counts
-        return meta.is_dir();
+        return meta.is_dir() && is_whole(&host.store.path(&file.digest), path).unwrap_or(false);
     }
     meta.is_file()
         && meta.len() == file.size.bytes()
@@ -151,18 +150,45 @@ fn in_place(host: &Host, path: &Path, file: &StoredFile) -> bool {
             .is_ok_and(|found| found.digest == file.digest)
 }
 
+/// Whether all that the stored tree has is there, as large as it was. That nobody has written over it is not asked: that
+/// would read everything, each time.
+fn is_whole(stored: &Path, path: &Path) -> std::io::Result<bool> {
+    let mut archive = tar::Archive::new(File::open(stored)?);
+    for entry in archive.entries_with_seek()? {
+        let entry = entry?;
+        let Ok(meta) = path.join(entry.path()?).symlink_metadata() else {
+            return Ok(false);
+        };
+        let kind = entry.header().entry_type();
+        let same = if kind.is_dir() {
+            meta.is_dir()
+        } else if kind.is_symlink() {
+            meta.is_symlink()
+        } else {
+            meta.is_file() && meta.len() == entry.size()
+        };
+        if !same {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Copies a stored file (or unpacks a stored tree) to `path`, whole or not at all.
 pub(super) fn place(host: &Host, file: &StoredFile, path: &Path) -> Result<(), StoreError> {
     if !file.tree {
         return host.store.place(file, path, Place::Copy);
     }
+    let tree = host.store.use_object(&file.digest)?;
     let unpack = || -> std::io::Result<()> {
         let dir = path
             .parent()
             .ok_or_else(|| std::io::Error::other("an output needs a directory"))?;
         std::fs::create_dir_all(dir)?;
-        let temporary = tempfile::Builder::new().prefix(".forge-").tempdir_in(dir)?;
-        tar::Archive::new(File::open(host.store.path(&file.digest))?).unpack(temporary.path())?;
+        let temporary = tempfile::Builder::new()
+            .prefix(&crate::sys::fs::temporary_prefix(std::process::id()))
+            .tempdir_in(dir)?;
+        tar::Archive::new(File::open(&tree)?).unpack(temporary.path())?;
         crate::sys::fs::remove(path)?;
         std::fs::rename(temporary.keep(), path)
     };

@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json};
 use super::export::{disk_file, disk_name, nvram_name};
 use super::failure::{failure, io};
 use super::resolve::Resolver;
-use super::step::optional;
+use super::step::{optional, unreadable};
 use super::{Host, outputs, upstream};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
-use crate::image::ova::{self, OvaError, PackFile, PackInput, PackedOva};
-use crate::image::ovf::{self, Description, DiskFile, NvramFile, Product, Property};
-use crate::model::{Artifact, Name, PackOva, Size, StoredFile};
-use crate::store::{Place, Put};
+use crate::image::ova::{self, OvaError, PackFile, PackInput, PackedOva, SignError, Signer};
+use crate::image::ovf::{self, Deploy, Description, DiskFile, NvramFile, Product, Property};
+use crate::model::{Algorithm, Artifact, Name, PackOva, Signing, Size, StoredFile, Text, Variant};
+use crate::store::{Place, Put, StoreError};
 use crate::sys::Cancel;
 
 /// The time of all members without `SOURCE_DATE_EPOCH`: the first one that every archive format can hold.
@@ -33,39 +33,73 @@ pub(super) async fn execute(
     context.output.step("writing the descriptor");
     let nvram = exported.files.get(&nvram_name()?);
     let description = describe(&resolver, kind, exported, &name, (&disks, nvram))?;
-    let written = ovf::write(&description).map_err(|e| failure(e.to_string()))?;
-    for warning in &written.warnings {
-        context.output.warn(warning.clone());
-    }
+    let descriptor = descriptor(host, kind, &description, &context.output)?;
+    let signer = kind
+        .sign
+        .as_ref()
+        .map(|sign| signer(host, &resolver, sign))
+        .transpose()?;
     context.output.step("packing");
     let staging = host.store.staging()?;
     let job = Job {
         name: name.clone(),
-        descriptor: written.text.clone(),
+        descriptor,
+        algorithm: kind.digest,
+        signer,
         files: disks
             .iter()
             .map(|disk| (disk.file.href.clone(), &disk.stored))
             .chain(nvram.map(|stored| (format!("{name}.nvram"), stored)))
-            .map(|(name, stored)| PackFile {
-                name,
-                path: host.store.path(&stored.digest),
-                digest: Some(stored.digest),
+            .map(|(name, stored)| {
+                Ok(PackFile {
+                    name,
+                    path: host.store.use_object(&stored.digest)?,
+                    digest: Some(stored.digest),
+                })
             })
-            .collect(),
+            .collect::<Result<_, StoreError>>()?,
         to: staging.path().join("appliance.ova"),
         output: context.output.clone(),
         cancel: context.cancel.clone(),
     };
     let ova_path = job.to.clone();
-    let packed = tokio::task::spawn_blocking(move || job.run())
+    let (packed, descriptor) = tokio::task::spawn_blocking(move || job.run())
         .await
         .map_err(|e| failure(e.to_string()))??;
     for warning in &packed.warnings {
         context.output.warn(warning.clone());
     }
     let fields = resolver.map(&kind.manifest)?;
-    let texts = Texts::new(&name, &written.text, &packed, &description, &disks, &fields);
+    let texts = Texts::new(&name, &descriptor, &packed, &description, &disks, &fields);
     publish(host, &name, (&disks, nvram), &packed, &ova_path, &texts)
+}
+
+/// The descriptor: forge's or the user's own, for the importers that are meant.
+fn descriptor(
+    host: &Host,
+    kind: &PackOva,
+    description: &Description,
+    output: &Output,
+) -> Result<String, StageFailure> {
+    let written = match &kind.template {
+        Some(file) => {
+            let path = host.root.join(file);
+            let text = std::fs::read_to_string(&path).map_err(|e| unreadable(&path, &e))?;
+            ovf::render(&text, description).map_err(|e| failure(format!("{file}: {e}")))?
+        }
+        None => ovf::write(description).map_err(|e| failure(e.to_string()))?,
+    };
+    for warning in &written.warnings {
+        output.warn(warning.clone());
+    }
+    if kind.variant == Variant::Vmware {
+        return Ok(written.text);
+    }
+    let adapted = ovf::for_virtualbox(&written.text).map_err(|e| failure(e.to_string()))?;
+    for change in adapted.changes {
+        output.note(&format!("for VirtualBox: {change}"));
+    }
+    Ok(adapted.text)
 }
 
 /// A disk as it enters the appliance.
@@ -139,15 +173,10 @@ fn describe(
     let properties = kind
         .properties
         .iter()
-        .map(|property| {
-            Ok(Property {
-                key: property.key.clone(),
-                value: resolver.text(&property.value)?,
-                user_configurable: property.user_configurable,
-                ..Property::default()
-            })
-        })
-        .collect::<Result<_, StageFailure>>()?;
+        .map(|property| self::property(resolver, property));
+    let properties = properties.collect::<Result<_, StageFailure>>()?;
+    let text = |text: &Option<Text>| optional(resolver, text.as_ref());
+    let eulas = kind.eulas.iter().map(|text| resolver.text(text));
     Ok(Description {
         name: name.to_owned(),
         hardware: machine.hardware.clone(),
@@ -158,18 +187,68 @@ fn describe(
         }),
         product: Product {
             name: resolver.text(&kind.product)?,
-            vendor: optional(resolver, kind.vendor.as_ref())?,
+            vendor: text(&kind.vendor)?,
             version: Some(resolver.text(&kind.version)?),
+            full_version: text(&kind.full_version)?,
+            product_url: text(&kind.product_url)?,
+            vendor_url: text(&kind.vendor_url)?,
+            app_url: text(&kind.app_url)?,
             properties,
         },
-        annotation: optional(resolver, kind.annotation.as_ref())?,
-        eula: optional(resolver, kind.eula.as_ref())?,
+        annotation: text(&kind.annotation)?,
+        eulas: eulas.collect::<Result<_, StageFailure>>()?,
+        deploy: Deploy {
+            transports: kind.transports.clone(),
+            hardware_versions: kind.hardware_versions.clone(),
+            tpm: kind.tpm,
+            class: text(&kind.class)?,
+            instance: text(&kind.instance)?,
+        },
+    })
+}
+
+fn property(
+    resolver: &Resolver<'_>,
+    property: &crate::model::Property,
+) -> Result<Property, StageFailure> {
+    let text = |text: &Option<Text>| optional(resolver, text.as_ref());
+    Ok(Property {
+        key: property.key.clone(),
+        value: resolver.text(&property.value)?,
+        user_configurable: property.user_configurable,
+        kind: property.kind.clone(),
+        password: property.password,
+        qualifiers: property.qualifiers.clone(),
+        category: text(&property.category)?,
+        label: text(&property.label)?,
+        description: text(&property.description)?,
+    })
+}
+
+/// The key and the certificate, from files of the project or from elsewhere.
+fn signer(host: &Host, resolver: &Resolver<'_>, sign: &Signing) -> Result<Signer, StageFailure> {
+    let read = |text| -> Result<(PathBuf, Vec<u8>), StageFailure> {
+        let path = host.root.join(resolver.text(text)?);
+        let bytes = std::fs::read(&path)
+            .map_err(|e| failure(format!("cannot read {}: {e}", path.display())))?;
+        Ok((path, bytes))
+    };
+    let (key_file, key) = read(&sign.key_file)?;
+    let (certificate_file, certificate) = read(&sign.certificate)?;
+    Signer::from_pem(&key, &certificate).map_err(|e| {
+        let file = match e {
+            SignError::Certificate(_) => certificate_file,
+            _ => key_file,
+        };
+        failure(format!("{}: {e}", file.display()))
     })
 }
 
 struct Job {
     name: String,
     descriptor: String,
+    algorithm: Algorithm,
+    signer: Option<Signer>,
     files: Vec<PackFile>,
     to: PathBuf,
     output: Output,
@@ -177,27 +256,34 @@ struct Job {
 }
 
 impl Job {
-    fn run(self) -> Result<PackedOva, ExecError> {
-        let file = File::create(&self.to).map_err(|e| io("write", &self.to, &e))?;
-        let mtime = std::env::var("SOURCE_DATE_EPOCH")
-            .ok()
-            .and_then(|v| v.parse().ok())
-            .unwrap_or(EPOCH);
-        let input = PackInput {
-            name: &self.name,
-            descriptor: &self.descriptor,
-            files: &self.files,
-            mtime,
-        };
-        let progress = |done: u64| self.output.progress(done, None);
-        let packed = ova::pack(&input, &file, &progress, &self.cancel).map_err(|e| match e {
+    /// What was packed, and its descriptor.
+    fn run(self) -> Result<(PackedOva, String), ExecError> {
+        let wrong = |error| match error {
             OvaError::Cancelled => ExecError::Cancelled,
             OvaError::Write(error) => io("write", &self.to, &error).into(),
             other => failure(other.to_string()).into(),
-        })?;
+        };
+        let file = File::create(&self.to).map_err(|e| io("write", &self.to, &e))?;
+        let mut input = PackInput {
+            algorithm: self.algorithm,
+            signer: self.signer.as_ref(),
+            ..PackInput::new(&self.name, &self.descriptor, &self.files, mtime())
+        };
+        // file systems that can do so share the disk's blocks
+        let descriptor = ova::aligned(&input).map_err(wrong)?;
+        input.descriptor = &descriptor;
+        let progress = |done: u64| self.output.progress(done, None);
+        let packed = ova::pack(&input, &file, &progress, &self.cancel).map_err(wrong)?;
         file.sync_all().map_err(|e| io("write", &self.to, &e))?;
-        Ok(packed)
+        Ok((packed, descriptor))
     }
+}
+
+/// The time of a package's files, in seconds since 1970: `SOURCE_DATE_EPOCH`, or [`EPOCH`].
+#[must_use]
+pub fn mtime() -> u64 {
+    let said = std::env::var("SOURCE_DATE_EPOCH").ok();
+    said.and_then(|value| value.parse().ok()).unwrap_or(EPOCH)
 }
 
 /// The small files beside the OVA, with their output names and file names.
@@ -214,7 +300,7 @@ impl Texts {
     ) -> Self {
         let manifest = manifest(name, packed, description, disks, fields);
         let text = serde_json::to_string_pretty(&manifest).unwrap_or_default() + "\n";
-        Self(vec![
+        let mut texts = vec![
             ("ovf", format!("{name}.ovf"), descriptor.as_bytes().to_vec()),
             (
                 "mf",
@@ -227,7 +313,12 @@ impl Texts {
                 format!("{}  {name}.ova\n", packed.digest).into_bytes(),
             ),
             ("manifest", "manifest.json".to_owned(), text.into_bytes()),
-        ])
+        ];
+        if let Some(certificate) = &packed.certificate {
+            let bytes = certificate.clone().into_bytes();
+            texts.push(("cert", format!("{name}.cert"), bytes));
+        }
+        Self(texts)
     }
 }
 

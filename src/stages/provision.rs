@@ -8,7 +8,8 @@ use super::login;
 use super::machine::Session;
 use super::resolve::Resolver;
 use super::start::Start;
-use super::{Host, step, upstream_machine};
+use super::taking;
+use super::{Host, OnError, attended, step, upstream_machine};
 use crate::engine::{ExecError, StageContext};
 use crate::guest::{Exec, Guest};
 use crate::model::{Artifact, MachineState, Provision, Ssh};
@@ -25,7 +26,7 @@ pub(super) async fn execute(
 ) -> Result<Artifact, ExecError> {
     let below = upstream_machine(context)?;
     let resolver = Resolver::new(host, context);
-    let mut keeper = Keeper::new(host, context, kind, &below.provider).await?;
+    let mut keeper = Keeper::new(host, context, kind, below).await?;
     let begun = match resumed(host, context, kind, below, &mut keeper).await? {
         Some(begun) => begun,
         None => booted(host, context, kind, below, &mut keeper).await?,
@@ -33,7 +34,6 @@ pub(super) async fn execute(
     let Begun {
         mut session,
         guest,
-        state: mut below,
         done: resumed_after,
     } = begun;
     for (index, step) in kind.steps.iter().enumerate().skip(resumed_after) {
@@ -43,50 +43,59 @@ pub(super) async fn execute(
             kind.steps.len(),
             step.title
         ));
-        let done = tokio::select! {
-            done = run_step(host, context, kind, step, &guest) => done,
-            error = session.trouble() => Err(error),
-        };
-        if let Err(error) = done {
-            if host.on_error == super::OnError::Keep {
-                flush(&guest, &context.cancel).await;
+        let work = attempt(host, context, kind, index, (&mut session, &guest));
+        // what was kept before the step is put away while it runs
+        let (done, settled) = tokio::join!(work, keeper.settle());
+        if let Err((error, decided)) = done {
+            if matches!(error, ExecError::Failed(_)) {
+                keeper.note_failed(Some(index));
             }
-            let mut error = session.evidence(error).await;
-            if let (1.., ExecError::Failed(failure)) = (resumed_after, &mut error) {
-                let name = &context.stage.key.name;
-                failure.help.push(format!("the first {resumed_after} steps were not done again: `forge run --force {name}` starts from the disks"));
-            }
-            return Err(session
-                .abandon(host, &context.stage.key, &below, error)
-                .await);
+            let below = settled.is_ok().then(|| keeper.state());
+            let machine = (session, &guest, below);
+            return Err(failed(host, context, machine, resumed_after, (error, decided)).await);
         }
-        keeper
-            .keep(&mut session, &guest, index + 1, &mut below)
-            .await?;
+        settled?;
+        keeper.keep(&mut session, &guest, index + 1).await?;
     }
+    keeper.note_failed(None);
+    super::trim::trim(&guest, context, kind.trim).await?;
     let shutdown = step::optional(&resolver, kind.shutdown.as_ref())?;
-    let parts = session
-        .shut_down(host, guest, shutdown.as_deref(), Some(&below))
-        .await?;
-    let machine = MachineState {
-        hardware: kind.hardware.clone(),
-        disks: parts.disks,
-        nvram: parts.nvram.or(below.nvram),
-        provider: below.provider,
-        remote: parts.remote,
-    };
+    let finished = keeper.finished(shutdown.as_deref())?;
+    let machine = taking::finish(host, context, (session, guest), finished).await?;
     Ok(Artifact {
         machine: Some(machine),
         ..Artifact::default()
     })
 }
 
+/// A step has failed: what can be seen of the machine, which is kept if the run was asked to. Without `below` there is
+/// nothing to keep: what its disks are laid over could not be put away.
+async fn failed(
+    host: &Host,
+    context: &StageContext,
+    (mut session, guest, below): (Session, &Guest, Option<&MachineState>),
+    resumed_after: usize,
+    (error, decided): (ExecError, Option<OnError>),
+) -> ExecError {
+    let key = &context.stage.key;
+    if decided.unwrap_or(host.on_error) != OnError::Cleanup {
+        flush(guest, &context.cancel).await;
+    }
+    let mut error = session.evidence(error).await;
+    if let (1.., ExecError::Failed(failure)) = (resumed_after, &mut error) {
+        let name = &key.name;
+        failure.help.push(format!("the first {resumed_after} steps were not done again: `forge run --force {name}` starts from the disks"));
+    }
+    match below {
+        Some(below) => session.abandon(host, key, below, error, decided).await,
+        None => error,
+    }
+}
+
 /// A machine that steps can be run in.
 struct Begun {
     session: Session,
     guest: Guest,
-    /// What its disks are laid over.
-    state: MachineState,
     /// How many steps it has behind it.
     done: usize,
 }
@@ -99,23 +108,21 @@ async fn booted(
     below: &MachineState,
     keeper: &mut Keeper<'_>,
 ) -> Result<Begun, ExecError> {
-    keeper.restart_clock();
+    keeper.starts_from(below.clone());
     let start = Start::over(host, below, &kind.hardware, &kind.ssh)?;
     let mut session = Session::launch(host, context, start).await?;
     let guest = match login(&mut session, host, context, &kind.ssh, kind.ssh.timeout).await {
         Ok(guest) => guest,
         Err(error) => {
             return Err(session
-                .abandon(host, &context.stage.key, below, error)
+                .abandon(host, &context.stage.key, below, error, None)
                 .await);
         }
     };
-    let mut state = below.clone();
-    keeper.keep(&mut session, &guest, 0, &mut state).await?;
+    keeper.keep(&mut session, &guest, 0).await?;
     Ok(Begun {
         session,
         guest,
-        state,
         done: 0,
     })
 }
@@ -128,18 +135,22 @@ async fn resumed(
     below: &MachineState,
     keeper: &mut Keeper<'_>,
 ) -> Result<Option<Begun>, ExecError> {
-    let Some(checkpoint) = keeper.newest(below).await else {
+    let Some((done, checkpoint)) = keeper.newest(below).await else {
         return Ok(None);
     };
     match resume(host, context, kind, &checkpoint).await {
-        Ok(begun) => {
-            let (done, all) = (checkpoint.step, kind.steps.len());
+        Ok((session, guest)) => {
+            let all = kind.steps.len();
             context.output.line(&match done {
                 0 => "going on from the running machine".to_owned(),
                 _ => format!("{done} of {all} steps are as they were, going on from there"),
             });
-            keeper.restart_clock();
-            Ok(Some(begun))
+            keeper.starts_from(checkpoint.machine);
+            Ok(Some(Begun {
+                session,
+                guest,
+                done,
+            }))
         }
         Err(ExecError::Cancelled) => Err(ExecError::Cancelled),
         Err(error) => {
@@ -154,9 +165,8 @@ async fn resume(
     context: &StageContext,
     kind: &Provision,
     checkpoint: &StepCheckpoint,
-) -> Result<Begun, ExecError> {
-    let state = checkpoint.machine.clone();
-    let mut start = Start::over(host, &state, &kind.hardware, &kind.ssh)?;
+) -> Result<(Session, Guest), ExecError> {
+    let mut start = Start::over(host, &checkpoint.machine, &kind.hardware, &kind.ssh)?;
     match &checkpoint.memory {
         Some(memory) => start.memory = Some((host.store.path(memory), checkpoint.drives)),
         None => start.resume = true,
@@ -176,12 +186,7 @@ async fn resume(
         }
     };
     checkpoints::wake(&guest, context).await?;
-    Ok(Begun {
-        session,
-        guest,
-        state,
-        done: checkpoint.step,
-    })
+    Ok((session, guest))
 }
 
 async fn login(
@@ -204,6 +209,37 @@ async fn flush(guest: &Guest, cancel: &Cancel) {
         ..Exec::new("sync")
     };
     let _ = guest.run(&exec, &mut |_, _| {}, cancel).await;
+}
+
+/// Runs a step, as often as somebody at the terminal wants; with the failure comes what they want of the machine.
+async fn attempt(
+    host: &Host,
+    context: &StageContext,
+    kind: &Provision,
+    index: usize,
+    (session, guest): (&mut Session, &Guest),
+) -> Result<(), (ExecError, Option<OnError>)> {
+    let stopped = attended::before(host, context, kind, index, guest).await;
+    stopped.map_err(|error| (error, None))?;
+    let Some(step) = kind.steps.get(index) else {
+        return Ok(());
+    };
+    loop {
+        let done = tokio::select! {
+            done = run_step(host, context, kind, step, guest) => done,
+            error = session.trouble() => Err(error),
+        };
+        match done {
+            Err(ExecError::Failed(failure)) => {
+                let wanted =
+                    attended::after(host, context, kind, (index, failure.as_ref()), guest).await;
+                if wanted.is_some() {
+                    return Err((ExecError::Failed(failure), wanted));
+                }
+            }
+            done => return done.map_err(|error| (error, None)),
+        }
+    }
 }
 
 async fn run_step(

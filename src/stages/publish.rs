@@ -110,7 +110,7 @@ fn files(host: &Host, packed: &Artifact) -> Result<Vec<ApplianceFile>, StageFail
             .ok_or_else(|| failure(format!("the stage that `from` names has left no {output}")))?;
         files.push(ApplianceFile {
             name: name.to_owned(),
-            path: host.store.path(&stored.digest),
+            path: host.store.use_object(&stored.digest)?,
             size: stored.size,
             digest: stored.digest,
         });

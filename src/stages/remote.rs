@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::provider::{Mark, Provider, ProviderError};
 use crate::store::StepCheckpoint;
-use crate::sys::LeftMachine;
+use crate::sys::{Dead, LeftMachine};
 
 /// A provider whose machines could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +33,21 @@ impl std::fmt::Display for Unreachable {
     }
 }
 
-/// Removes machines that a killed forge has left on servers. Returns what was removed, and what went wrong: that stays in
+/// Removes machines that killed forges have left on servers. Returns what was removed, and what went wrong: that stays in
 /// the journal.
-pub async fn reclaim(host: &Host, machines: Vec<LeftMachine>) -> (Vec<String>, Vec<String>) {
+pub async fn reclaim(host: &Host) -> (Vec<String>, Vec<String>) {
     let (mut removed, mut wrong) = (Vec::new(), Vec::new());
+    let machines = match left(host) {
+        Ok(machines) => machines,
+        Err(error) => {
+            wrong.push(format!("cannot clean up after an earlier run: {error}"));
+            return (removed, wrong);
+        }
+    };
+    // the records are read only where there is something to compare with them
+    if machines.is_empty() {
+        return (removed, wrong);
+    }
     let recorded = recorded(host);
     for left in machines {
         let name = &left.machine.provider;
@@ -57,6 +68,16 @@ pub async fn reclaim(host: &Host, machines: Vec<LeftMachine>) -> (Vec<String>, V
         }
     }
     (removed, wrong)
+}
+
+/// The machines that stand in the project's journal and belong to nobody who lives.
+fn left(host: &Host) -> std::io::Result<Vec<LeftMachine>> {
+    let mut machines = Vec::new();
+    for dead in Dead::all(&host.root.join(".forge/journal"))? {
+        machines.extend(dead.undo()?.machines);
+        dead.strike()?;
+    }
+    Ok(machines)
 }
 
 /// Asks the servers for the machines that records refer to, and notes those that are gone or changed: they count as
@@ -99,7 +120,8 @@ pub fn server_of<'s>(host: &Host, stage: &'s Stage) -> Option<&'s Name> {
     provider.on_server().then_some(named)
 }
 
-fn named_provider(stage: &Stage) -> Option<&Name> {
+/// The provider that a stage names.
+pub(super) fn named_provider(stage: &Stage) -> Option<&Name> {
     match &stage.kind {
         StageKind::IsoBase(kind) => Some(&kind.provider),
         StageKind::Verify(kind) => Some(&kind.provider),

@@ -21,7 +21,29 @@ pub struct RunFacts {
 pub(crate) struct Resolver<'a> {
     host: &'a Host,
     context: &'a StageContext,
-    http: Option<(String, u16)>,
+    http: Option<Served>,
+}
+
+/// Where forge's own server is, as the guest sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// Its host: an address or a name.
+    pub ip: String,
+    /// Its port.
+    pub port: u16,
+    /// The path of the report URL, with its leading `/`.
+    pub report: String,
+}
+
+impl Served {
+    /// The URL to which an installer reports.
+    fn report_url(&self) -> String {
+        let Self { ip, port, report } = self;
+        match ip.contains(':') {
+            true => format!("http://[{ip}]:{port}{report}"),
+            false => format!("http://{ip}:{port}{report}"),
+        }
+    }
 }
 
 impl<'a> Resolver<'a> {
@@ -33,12 +55,14 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// With the kickstart server at this address, as the guest sees it.
-    pub(crate) fn with_http(self, ip: String, port: u16) -> Self {
-        Self {
-            http: Some((ip, port)),
-            ..self
-        }
+    /// With forge's own server, if there is one.
+    pub(crate) fn with_http(self, http: Option<Served>) -> Self {
+        Self { http, ..self }
+    }
+
+    /// The project's directory.
+    pub(crate) fn root(&self) -> &std::path::Path {
+        &self.host.root
     }
 
     /// The text with all late values filled in.
@@ -114,12 +138,17 @@ impl<'a> Resolver<'a> {
             Late::HttpIp => self
                 .http
                 .as_ref()
-                .map(|(ip, _)| ip.clone())
+                .map(|served| served.ip.clone())
                 .ok_or_else(unknown),
             Late::HttpPort => self
                 .http
                 .as_ref()
-                .map(|(_, port)| port.to_string())
+                .map(|served| served.port.to_string())
+                .ok_or_else(unknown),
+            Late::Report => self
+                .http
+                .as_ref()
+                .map(Served::report_url)
                 .ok_or_else(unknown),
         }
     }

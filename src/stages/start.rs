@@ -11,6 +11,8 @@ use crate::provider::{DiskSource, LaunchSpec, Mark, Medium, Provider};
 
 /// What a machine is started from.
 pub(crate) struct Start<'a> {
+    /// The provider's name in `builds.toml`.
+    pub name: String,
     pub provider: &'a Arc<dyn Provider>,
     pub hardware: Hardware,
     pub disks: Vec<DiskSource>,
@@ -36,6 +38,8 @@ impl<'a> Start<'a> {
         hardware: &Hardware,
         ssh: &Ssh,
     ) -> Result<Self, StageFailure> {
+        // as long as forge runs, no collection takes them from under the machine
+        host.store.use_all(state.digests())?;
         let disks = hardware
             .disks
             .iter()
@@ -53,6 +57,7 @@ impl<'a> Start<'a> {
             })
             .collect();
         Ok(Self {
+            name: state.provider.clone(),
             provider: host.provider(&state.provider)?,
             hardware: hardware.clone(),
             disks,

@@ -1,7 +1,7 @@
 //! The steps of `provision`.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::failure::failure;
 use super::resolve::Resolver;
@@ -82,14 +82,7 @@ async fn act(
                 .ok_or(ExecError::Cancelled)?;
         }
         StepAction::Check(source) => {
-            let report = verify::run_checks(
-                context,
-                guest,
-                std::slice::from_ref(source),
-                None,
-                Duration::ZERO,
-            )
-            .await?;
+            let report = verify::run_checks(host, context, guest, source, None).await?;
             verify::judge(&report)?;
         }
     }

@@ -11,11 +11,13 @@ use super::resolve::Resolver;
 use super::start::Start;
 use super::{Host, outputs, upstream};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
+use crate::goss::{self, Counts, Format, Outcome, Spec, TestResult, Vars};
 use crate::guest::Guest;
-use crate::guest::checks::{self, CheckReport, Outcome, Retry};
-use crate::image::ova::{OvaError, Package, Severity};
+use crate::guest::facts::{self, System};
+use crate::guest::suite::{self, Asking, Attempt, DirFiles, Ended, LoadError, Retry};
+use crate::image::ova::{Importer, Options, OvaError, Package, Severity, UnpackLimits};
 use crate::image::ovf::Appliance;
-use crate::model::{Artifact, CheckSet, CheckSource, Name, StoredFile, Verify};
+use crate::model::{Artifact, Checks, Name, StoredFile, Verify};
 use crate::provider::DiskSource;
 use crate::store::Place;
 use crate::sys::Cancel;
@@ -34,7 +36,7 @@ pub(super) async fn execute(
         .ok_or_else(|| failure("the stage that `from` names has left no ova"))?;
     let staging = host.store.staging()?;
     let job = Unpack {
-        ova: host.store.path(&ova.digest),
+        ova: host.store.use_object(&ova.digest)?,
         to: staging.path().join("appliance"),
         output: context.output.clone(),
         cancel: context.cancel.clone(),
@@ -55,14 +57,11 @@ pub(super) async fn execute(
             &mut watch,
         )
         .await?;
-    let report = run_checks(
-        context,
-        &guest,
-        &kind.checks,
-        kind.retry_timeout.map(crate::model::Duration::std),
-        kind.sleep.std(),
-    )
-    .await?;
+    let retry = kind.retry_timeout.map(|timeout| Retry {
+        timeout: timeout.std(),
+        sleep: kind.sleep.std(),
+    });
+    let report = run_checks(host, context, &guest, &kind.checks, retry).await?;
     drop(guest);
     let artifact = keep(host, context, &report, ova)?;
     if let Err(failed) = judge(&report) {
@@ -94,7 +93,19 @@ impl Unpack {
         self.output.step("reading the appliance");
         let package = Package::open(&self.ova).map_err(wrong)?;
         let progress = |done: u64| self.output.progress(done, None);
-        let report = package.verify(&progress, &self.cancel).map_err(wrong)?;
+        // an appliance of one's own is one for VMware, whatever else it may be
+        let options = Options {
+            importers: ["vsphere", "workstation", "ovftool"]
+                .into_iter()
+                .filter_map(Importer::parse)
+                .flatten()
+                .copied()
+                .collect(),
+            ..Options::now()
+        };
+        let report = package
+            .verify(&options, &progress, &self.cancel)
+            .map_err(wrong)?;
         for finding in &report.findings {
             match finding.severity {
                 Severity::Error => self.output.line(&finding.to_string()),
@@ -106,7 +117,7 @@ impl Unpack {
         }
         self.output.step("unpacking the appliance");
         package
-            .unpack(&self.to, &progress, &self.cancel)
+            .unpack(&self.to, UnpackLimits::NONE, &progress, &self.cancel)
             .map_err(wrong)?;
         let appliance = package
             .descriptor()
@@ -138,6 +149,7 @@ fn start<'h>(
         })
         .collect();
     Ok(Start {
+        name: kind.provider.to_string(),
         provider: host.provider(kind.provider.as_str())?,
         hardware: appliance.hardware.clone(),
         disks,
@@ -152,50 +164,145 @@ fn start<'h>(
     })
 }
 
-/// Runs all checks of `sources` in a guest, again until they hold if there is a `retry` time.
+/// Runs all checks in a guest, again until they hold if there is a `retry` time.
 pub(super) async fn run_checks(
+    host: &Host,
     context: &StageContext,
     guest: &Guest,
-    sources: &[CheckSource],
-    retry: Option<Duration>,
-    sleep: Duration,
-) -> Result<CheckReport, ExecError> {
-    let set = CheckSet {
-        checks: sources
-            .iter()
-            .flat_map(|source| source.checks.checks.clone())
-            .collect(),
+    checks: &Checks,
+    retry: Option<Retry>,
+) -> Result<Attempt, ExecError> {
+    let system = System {
+        place: facts::Place::Guest(guest),
+        sudo: false,
     };
+    let resources = load(host, context, &system, checks).await?;
     context
         .output
-        .step(format!("running {} checks", set.checks.len()));
+        .step(format!("running {} checks", resources.len()));
     let output = context.output.clone();
-    let note = move |text: &str| output.note(text);
-    let retry = retry.map(|timeout| Retry { timeout, sleep });
-    let report = checks::run_until(guest, &set, retry, &context.cancel, &note).await?;
-    for result in &report.results {
-        context
-            .output
-            .line(&format!("{:5} {result}", result.outcome.as_str()));
+    let mut tell = move |attempt: &Attempt, _: Duration| {
+        output.note(&format!("not yet: {}", summary(attempt)));
+    };
+    let asking = Asking {
+        retry,
+        ..Asking::default()
+    };
+    let ended = suite::ask_until(&system, &resources, &asking, &context.cancel, &mut tell).await?;
+    let Ended { attempt, .. } = ended;
+    for result in attempt.groups.iter().flatten() {
+        context.output.line(&line(result));
     }
-    context.output.line(&report.summary());
-    Ok(report)
+    context.output.line(&summary(&attempt));
+    Ok(attempt)
+}
+
+/// Loads gossfiles and what is written in the stage.
+async fn load(
+    host: &Host,
+    context: &StageContext,
+    system: &System<'_>,
+    checks: &Checks,
+) -> Result<Vec<goss::Resource>, ExecError> {
+    let files = DirFiles {
+        dir: host.root.clone(),
+    };
+    let faults = |faults: &crate::diag::Diagnostics| {
+        let mut failed = failure("the gossfiles cannot be used");
+        failed.tail = crate::diag::render(faults, false)
+            .lines()
+            .map(ToOwned::to_owned)
+            .collect();
+        ExecError::from(failed)
+    };
+    let vars = vars(&files, checks).map_err(|found| faults(&found))?;
+    let specs = checks.gossfiles.iter().map(|path| Spec::Path(path));
+    let inline = checks.inline.as_deref().map(|text| Spec::Text {
+        name: "checks",
+        text,
+    });
+    let mut resources = Vec::new();
+    let specs: Vec<Spec<'_>> = specs.chain(inline).collect();
+    for spec in specs {
+        match suite::load(system, &spec, &files, &vars, &context.cancel).await {
+            Ok((suite, _)) => resources.extend(suite.resources),
+            Err(LoadError::Faults(found)) => return Err(faults(&found)),
+            Err(LoadError::System(error)) => return Err(error.into()),
+        }
+    }
+    Ok(resources)
+}
+
+fn vars(files: &DirFiles, checks: &Checks) -> Result<Vars, Box<crate::diag::Diagnostics>> {
+    let mut vars = Vars::new();
+    vars.inline("scopes", &checks.scopes)?;
+    for path in &checks.vars_files {
+        let text = goss::Files::read(files, path).map_err(|reason| {
+            let mut found = crate::diag::Diagnostics::default();
+            found.push(crate::diag::Diagnostic::error(
+                "missing-file",
+                format!("`{path}` cannot be read: {reason}"),
+            ));
+            Box::new(found)
+        })?;
+        vars.file(path, &text)?;
+    }
+    if let Some(text) = &checks.vars {
+        vars.inline("vars", text)?;
+    }
+    Ok(vars)
+}
+
+/// A result in one line, with what was expected and what was found.
+fn line(result: &TestResult) -> String {
+    let word = match result.outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "fail",
+        Outcome::Skip => "skip",
+    };
+    let told = goss::summary_line(result);
+    let told: Vec<&str> = told
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    format!("{word} {}", told.join(" "))
+}
+
+/// `12 passed, 1 failed, 2 skipped`.
+fn summary(attempt: &Attempt) -> String {
+    let Counts {
+        total,
+        failed,
+        skipped,
+    } = Counts::of(&attempt.groups);
+    let mut parts = vec![format!("{} passed", total - failed - skipped)];
+    for (count, word) in [(failed, "failed"), (skipped, "skipped")] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    parts.join(", ")
 }
 
 /// A failure if anything does not hold or could not be told.
-pub(super) fn judge(report: &CheckReport) -> Result<(), StageFailure> {
-    if report.passed() {
+pub(super) fn judge(attempt: &Attempt) -> Result<(), StageFailure> {
+    let Counts {
+        total,
+        failed,
+        skipped,
+    } = Counts::of(&attempt.groups);
+    if failed == 0 {
         return Ok(());
     }
-    let wrong = report.count(Outcome::Fail) + report.count(Outcome::Error);
-    let asked = report.results.len() - report.count(Outcome::Skip);
+    let troubles = attempt
+        .groups
+        .iter()
+        .flatten()
+        .filter(|result| result.outcome == Outcome::Fail);
     Err(StageFailure {
-        message: format!("{wrong} of {asked} checks do not hold"),
-        tail: report
-            .troubles()
-            .take(SHOWN)
-            .map(ToString::to_string)
-            .collect(),
+        message: format!("{failed} of {} checks do not hold", total - skipped),
+        tail: troubles.take(SHOWN).map(line).collect(),
         ..StageFailure::default()
     })
 }
@@ -204,7 +311,7 @@ pub(super) fn judge(report: &CheckReport) -> Result<(), StageFailure> {
 fn keep(
     host: &Host,
     context: &StageContext,
-    report: &CheckReport,
+    report: &Attempt,
     ova: &StoredFile,
 ) -> Result<Artifact, ExecError> {
     let beside = ova
@@ -214,13 +321,15 @@ fn keep(
         .unwrap_or(Path::new("output"));
     let stage = context.stage.key.slug();
     let mut artifact = Artifact::default();
+    let written = |format| {
+        let mut options = goss::Options::new(report.started, report.took);
+        options.sort = true;
+        options.pretty = true;
+        goss::write(format, &report.groups, &options).text
+    };
     for (key, file, text) in [
-        (
-            "junit",
-            "junit.xml",
-            checks::to_junit(report, &context.stage.key.to_string()),
-        ),
-        ("report", "report.json", checks::to_json(report).to_string()),
+        ("junit", "junit.xml", written(Format::Junit)),
+        ("report", "report.json", written(Format::Json)),
     ] {
         let shown = beside.join(&stage).join(file);
         let shown = shown
@@ -234,46 +343,6 @@ fn keep(
             .map_err(|e| io("write", &host.root.join(shown), &std::io::Error::other(e)))?;
         artifact.files.insert(name(key)?, stored);
     }
-    artifact.facts.insert("checks".into(), report.summary());
+    artifact.facts.insert("checks".into(), summary(report));
     Ok(artifact)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::guest::checks::CheckResult;
-    use crate::model::Resource;
-
-    fn result(outcome: Outcome) -> CheckResult {
-        CheckResult {
-            resource: Resource::File,
-            name: "/x".into(),
-            title: None,
-            property: "exists".into(),
-            expected: "true".into(),
-            found: "false".into(),
-            outcome,
-            duration: Duration::ZERO,
-        }
-    }
-
-    #[test]
-    fn a_report_passes_only_when_nothing_failed_and_all_is_known() {
-        let report = |outcomes: &[Outcome]| CheckReport {
-            results: outcomes.iter().copied().map(result).collect(),
-            duration: Duration::ZERO,
-        };
-        assert!(judge(&report(&[Outcome::Pass, Outcome::Skip])).is_ok());
-        let failed = judge(&report(&[
-            Outcome::Pass,
-            Outcome::Fail,
-            Outcome::Error,
-            Outcome::Skip,
-        ]))
-        .unwrap_err();
-        assert_eq!(
-            (failed.message.as_str(), failed.tail.len()),
-            ("2 of 3 checks do not hold", 2)
-        );
-    }
 }

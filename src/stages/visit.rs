@@ -1,11 +1,15 @@
-//! A throw-away machine from a stage's artifact, to look around in: what `forge ssh` opens.
+//! A throw-away machine from what a stage has left, to look around in: what `forge ssh` opens.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
+
 use super::Host;
+use super::checkpoints;
+use super::entrance::Entrance;
 use super::failure::{failure, io};
 use super::login;
 use super::machine::Session;
@@ -13,8 +17,11 @@ use super::resolve::Resolver;
 use super::start::Start;
 use crate::engine::{Event, ExecError, Output, Sink, StageContext, StageFailure};
 use crate::guest::{Exec, Guest, Stream};
-use crate::model::{Artifact, Stage, StageKind};
+use crate::model::{self, MachineState, Ssh, Stage, StageKind};
 use crate::sys::{Cancel, process};
+
+/// How long a guest that goes on from a checkpoint may take to be logged in to: it runs already.
+const RESUMED: model::Duration = model::Duration::from_secs(90);
 
 /// What to do inside.
 pub enum Visit<'a> {
@@ -24,12 +31,17 @@ pub enum Visit<'a> {
     Command {
         /// A shell line.
         line: String,
+        /// What it reads; none: nothing.
+        input: Option<mpsc::Receiver<std::io::Result<Vec<u8>>>>,
         /// Takes the output.
         show: &'a mut (dyn FnMut(Stream, &[u8]) + Send),
     },
 }
 
-struct Quiet(Arc<dyn Fn(&str) + Send + Sync>);
+/// Hears what is done now.
+type Tell = Arc<dyn Fn(&str) + Send + Sync>;
+
+struct Quiet(Tell);
 
 impl Sink for Quiet {
     fn event(&self, event: Event) {
@@ -39,68 +51,115 @@ impl Sink for Quiet {
     }
 }
 
-/// Starts a machine over the artifact's layers, does what is asked, and throws it away; returns the exit code.
+/// Starts a machine over what is entered, or has it go on from there, does what is asked, and throws it away, or keeps it
+/// for the next visit; returns the exit code.
 pub async fn visit(
     host: &Host,
     stage: Arc<Stage>,
-    artifact: &Artifact,
-    visit: Visit<'_>,
-    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    entrance: &Entrance,
+    (visit, keep): (Visit<'_>, bool),
+    tell: Tell,
     cancel: Cancel,
 ) -> Result<i32, ExecError> {
+    let ssh = login_of(&stage)?;
+    let scratch = host.store.staging()?;
+    // what a failure points to must outlive the visit
+    let logs = host.root.join(".forge/logs").join(&host.run.id);
+    let context = visitor(&stage, &logs, Arc::clone(&tell), cancel)?;
+    let (session, guest, state) = enter(host, &context, ssh, entrance, &tell).await?;
+    let code = match visit {
+        Visit::Command { line, input, show } => match input {
+            Some(input) => guest.run_fed(&line, input, show, &context.cancel).await?,
+            None => guest.run(&Exec::new(line), show, &context.cancel).await?,
+        },
+        Visit::Shell => {
+            let user = Resolver::new(host, &context).text(&ssh.user)?;
+            open_shell(host, &guest, &user, scratch.path(), &context.cancel).await?
+        }
+    };
+    if keep {
+        let sync = Exec {
+            timeout: Some(Duration::from_secs(20)),
+            ..Exec::new("sync")
+        };
+        let _ = guest.run(&sync, &mut |_, _| {}, &context.cancel).await;
+        drop(guest);
+        session.keep_for_later(host, &stage.key, &state).await?;
+    } else {
+        drop(guest);
+        session.destroy();
+    }
+    // it went well: nobody will look for its log
+    let _ = crate::sys::fs::remove(&logs);
+    Ok(code)
+}
+
+/// How the machines of a stage are logged in to, if it leaves any.
+pub(super) fn login_of(stage: &Stage) -> Result<&Ssh, StageFailure> {
     let leaves_machine = !matches!(stage.kind, StageKind::Verify(_));
-    let ssh = stage.ssh().filter(|_| leaves_machine).ok_or_else(|| {
+    stage.ssh().filter(|_| leaves_machine).ok_or_else(|| {
         failure(format!(
             "stage `{}` leaves no machine; `iso-base`, `clone` and `provision` do",
             stage.key.name
         ))
-    })?;
-    let state = artifact
-        .machine
-        .as_ref()
-        .ok_or_else(|| failure("its artifact has no machine"))?;
-    let scratch = host.store.staging()?;
-    // what a failure points to must outlive the visit
-    let logs = host.root.join(".forge/logs").join(&host.run.id);
-    let context = visitor(&stage, &logs, tell, cancel)?;
+    })
+}
+
+/// Goes on from the checkpoint if there is one that works, else from the disks. Returns what the machine is laid over, too.
+async fn enter(
+    host: &Host,
+    context: &StageContext,
+    ssh: &Ssh,
+    entrance: &Entrance,
+    tell: &Tell,
+) -> Result<(Session, Guest, MachineState), ExecError> {
+    let state = &entrance.state;
+    if let Some(checkpoint) = &entrance.running
+        && let Some(memory) = &checkpoint.memory
+    {
+        let kept = MachineState {
+            hardware: state.hardware.clone(),
+            ..checkpoint.machine.clone()
+        };
+        let mut start = Start::over(host, &kept, &state.hardware, ssh)?;
+        start.memory = Some((host.store.path(memory), checkpoint.drives));
+        let limit = ssh.timeout.min(RESUMED);
+        match open(host, context, (start, ssh), limit).await {
+            Ok((session, guest)) => {
+                checkpoints::wake(&guest, context).await?;
+                return Ok((session, guest, kept));
+            }
+            Err(ExecError::Cancelled) => return Err(ExecError::Cancelled),
+            Err(ExecError::Failed(failure)) => tell(&format!(
+                "the machine could not go on from where it was kept ({}); starting it from its disks",
+                failure.message
+            )),
+        }
+    }
     let start = Start::over(host, state, &state.hardware, ssh)?;
-    let mut session = Session::launch(host, &context, start).await?;
-    let resolver = Resolver::new(host, &context);
+    let (session, guest) = open(host, context, (start, ssh), ssh.timeout).await?;
+    Ok((session, guest, state.clone()))
+}
+
+async fn open(
+    host: &Host,
+    context: &StageContext,
+    (start, ssh): (Start<'_>, &Ssh),
+    limit: model::Duration,
+) -> Result<(Session, Guest), ExecError> {
+    let mut session = Session::launch(host, context, start).await?;
+    let resolver = Resolver::new(host, context);
+    let target = |address| login::target(&resolver, host, ssh, address);
     let mut watch = |_: Duration| None;
-    let guest = session
-        .login(
-            &|address| login::target(&resolver, host, ssh, address),
-            ssh.timeout,
-            &mut watch,
-        )
-        .await?;
-    let code = match visit {
-        Visit::Command { line, show } => {
-            let exec = Exec {
-                command: line,
-                stdin: None,
-                timeout: None,
-            };
-            guest.run(&exec, show, &context.cancel).await?
-        }
-        Visit::Shell => {
-            let user = resolver.text(&ssh.user)?;
-            let key = temporary_key(host, &guest, scratch.path(), &context.cancel).await?;
-            shell(&guest, &user, &key).await?
-        }
-    };
-    drop(guest);
-    session.destroy();
-    // it went well: nobody will look for its log
-    let _ = crate::sys::fs::remove(&logs);
-    Ok(code)
+    let guest = session.login(&target, limit, &mut watch).await?;
+    Ok((session, guest))
 }
 
 /// A stage's context for what is no part of a run; its log goes to `logs`.
 fn visitor(
     stage: &Arc<Stage>,
     logs: &Path,
-    tell: Arc<dyn Fn(&str) + Send + Sync>,
+    tell: Tell,
     cancel: Cancel,
 ) -> Result<StageContext, StageFailure> {
     let log = logs.join(format!("visit-{}.log", stage.key.slug()));
@@ -114,7 +173,36 @@ fn visitor(
         from_scratch: false,
         output,
         cancel,
+        found: Default::default(),
     })
+}
+
+/// A shell on the terminal; returns its exit code. `dir` takes the files that it needs. The guest has no trace of it
+/// afterwards but for what was done in it.
+pub(super) async fn open_shell(
+    host: &Host,
+    guest: &Guest,
+    user: &str,
+    dir: &Path,
+    cancel: &Cancel,
+) -> Result<i32, ExecError> {
+    let key = temporary_key(host, guest, dir, cancel).await?;
+    let code = shell(guest, user, &key, host.journal.run_id()).await;
+    let forget = Exec {
+        timeout: Some(Duration::from_secs(60)),
+        ..Exec::new(format!(
+            "cd ~/.ssh && grep -v '{}$' authorized_keys >.forge; cat .forge >authorized_keys; rm -f .forge",
+            comment(host)
+        ))
+    };
+    // a guest that was turned off in the shell remembers it until it is thrown away
+    let _ = guest.run(&forget, &mut |_, _| {}, cancel).await;
+    code
+}
+
+/// What tells the temporary key of this visit from all others.
+fn comment(host: &Host) -> String {
+    format!("forge-visit-{}", host.run.id)
 }
 
 /// A key pair for this visit: the user's `ssh` gets in with it, so that no password passes through a process.
@@ -125,8 +213,9 @@ async fn temporary_key(
     cancel: &Cancel,
 ) -> Result<std::path::PathBuf, ExecError> {
     let key = dir.join("key");
+    let _ = crate::sys::fs::remove(&key);
     let status = process::command("ssh-keygen", host.journal.run_id())
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "forge", "-f"])
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", &comment(host), "-f"])
         .arg(&key)
         .status()
         .await
@@ -155,10 +244,12 @@ async fn temporary_key(
     }
 }
 
-async fn shell(guest: &Guest, user: &str, key: &Path) -> Result<i32, ExecError> {
+async fn shell(guest: &Guest, user: &str, key: &Path, mark: &str) -> Result<i32, ExecError> {
     let address = guest.target().addr;
     let mut command = tokio::process::Command::new("ssh");
+    // it stays in the terminal's own group; the mark is what it is found by
     command
+        .env(process::RUN_VARIABLE, mark)
         .args([
             "-o",
             "StrictHostKeyChecking=no",

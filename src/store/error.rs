@@ -4,7 +4,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::model::Digest;
-use crate::sys::Holder;
 
 /// Why the store or the records cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +45,6 @@ pub enum StoreError {
         /// `missing` or `damaged`.
         state: &'static str,
     },
-    /// Collection needs the store for itself.
-    #[error("the cache is in use by {}", holders(.0))]
-    InUse(Vec<Holder>),
     /// It is not known what another project needs.
     #[error("the records of {} cannot be read, so what it needs is not known: {source}", root.display())]
     Project {
@@ -70,7 +66,6 @@ impl StoreError {
             ),
             Self::Newer { .. } => Some("use the newer forge, or remove the file".to_owned()),
             Self::Object { .. } => Some("run the stage again, with `--force`".to_owned()),
-            Self::InUse(_) => Some("wait until it has finished".to_owned()),
             Self::Project { root, .. } => Some(format!(
                 "repair or remove {}",
                 root.join(".forge").display()
@@ -109,18 +104,6 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> StoreError + '_ {
     move |source| StoreError::Io {
         path: path.to_owned(),
         source,
-    }
-}
-
-fn holders(holders: &[Holder]) -> String {
-    let shown: Vec<String> = holders
-        .iter()
-        .map(|holder| format!("`{}` (process {})", holder.what, holder.pid))
-        .collect();
-    if shown.is_empty() {
-        "another forge".to_owned()
-    } else {
-        shown.join(", ")
     }
 }
 

@@ -1,21 +1,23 @@
-//! Collection: removing what nobody needs.
+//! Collection: removing what nobody needs. Others may use the store meanwhile: what they have noted stays.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::claims::{Choice, Claim, Item, Limits, Rank, Why, choose};
 use super::error::at;
+use super::roots::{Held, Root};
+use super::session::Part;
 use super::{Db, Store, StoreError};
 use crate::model::Digest;
-use crate::sys;
+use crate::sys::{self, Dead};
 
 /// What a collection has removed, or would remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GcReport {
     /// Removed objects, by digest.
-    pub removed: Vec<(Digest, u64)>,
-    /// Partial downloads and quarantined objects that were removed.
+    pub removed: Vec<Removed>,
+    /// Quarantined objects that were removed.
     pub leftovers: usize,
     /// The bytes of all that was removed.
     pub freed: u64,
@@ -25,118 +27,171 @@ pub struct GcReport {
     pub kept_bytes: u64,
 }
 
-/// What the records of all projects that use the store need: of each stage the last record, and all that were used within
-/// `age`; and the checkpoints that were used within `kept`. `own` is the database that is open already.
-pub fn keep_set(
-    store: &Store,
-    own: Option<(&Path, &Db)>,
-    age: Option<Duration>,
-    kept: Option<Duration>,
-) -> Result<HashSet<Digest>, StoreError> {
-    let mut keep = HashSet::new();
-    if let Some((_, db)) = own {
-        keep.extend(db.all_digests(age, kept)?);
-    }
-    for root in store.projects()? {
-        if own.is_some_and(|(path, _)| path == root) {
-            continue;
-        }
-        let path = root.join(".forge/forge.db");
-        let needed = Db::open_other(&path).and_then(|db| db.all_digests(age, kept));
-        keep.extend(needed.map_err(|source| StoreError::Project {
-            root,
-            source: Box::new(source),
-        })?);
-    }
-    Ok(keep)
+/// An object that is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Its content.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// What led to it until now, the last used first.
+    pub of: Vec<Root>,
+    /// Why it goes.
+    pub why: Why,
 }
 
 impl Store {
-    /// Removes every object that is not in `keep` and, with `older_than`, was not used for that long. Fails if another
-    /// forge has the store open, and says which.
-    pub fn gc(
-        &self,
-        keep: &HashSet<Digest>,
-        older_than: Option<Duration>,
-        dry_run: bool,
-    ) -> Result<GcReport, StoreError> {
-        let collect = || self.collect(keep, older_than, dry_run);
-        if dry_run {
-            collect()
-        } else {
-            self.session().alone(collect)
-        }
-    }
-
-    fn collect(
-        &self,
-        keep: &HashSet<Digest>,
-        older_than: Option<Duration>,
-        dry_run: bool,
-    ) -> Result<GcReport, StoreError> {
-        let now = SystemTime::now();
-        let mut report = GcReport::default();
-        for object in self.list()? {
-            let recent = older_than.is_some_and(|age| {
-                // a time in the future counts as now
-                now.duration_since(object.used).unwrap_or_default() < age
-            });
-            if recent || keep.contains(&object.digest) {
-                report.kept += 1;
-                report.kept_bytes += object.size;
-                continue;
-            }
-            if !dry_run {
-                let path = self.path(&object.digest);
-                sys::fs::remove(&path).map_err(at(&path))?;
-                let _ = sys::fs::remove(&self.used_path(&object.digest));
-            }
-            report.freed += object.size;
-            report.removed.push((object.digest, object.size));
-        }
+    /// Removes what no last record, failed or running machine needs, by age and quota; gives up the records and
+    /// checkpoints that need it. A dry run only tells.
+    pub fn gc(&self, limits: Limits, dry_run: bool) -> Result<GcReport, StoreError> {
+        let _access = self.session().alone()?;
+        let roots = self.roots()?;
+        let (items, choice) = self.choice(&roots, limits)?;
+        let mut report = GcReport {
+            kept: items.len() - choice.objects.len(),
+            kept_bytes: choice.kept,
+            ..GcReport::default()
+        };
         if !dry_run {
-            self.drop_dead_aliases();
+            // first what leads to the objects: killed in between, they are garbage of this forge's
+            self.doom(choice.objects.keys().copied())?;
+            give_up(&roots, &choice)?;
         }
-        self.drop_leftovers(older_than, dry_run, &mut report);
+        for (digest, why) in choice.objects {
+            let size = items.get(&digest).map_or(0, |item| item.size);
+            if !dry_run {
+                self.remove_object(&digest)?;
+            }
+            let of = roots.iter().filter(|root| root.digests().contains(&digest));
+            let mut of: Vec<Root> = of.cloned().collect();
+            of.sort_by_key(|root| std::cmp::Reverse(root.used));
+            report.freed += size;
+            report.removed.push(Removed {
+                digest,
+                size,
+                of,
+                why,
+            });
+        }
+        self.drop_leftovers(limits.age, dry_run, &mut report);
         Ok(report)
     }
 
-    fn drop_dead_aliases(&self) {
-        for path in files_in(&self.root().join("aliases")) {
-            let digest = fs::read_to_string(&path)
-                .ok()
-                .and_then(|text| Digest::parse(text.trim()).ok());
-            if digest.is_none_or(|digest| !self.path(&digest).exists()) {
-                let _ = sys::fs::remove(&path);
-            }
-        }
+    /// What a collection would do with the objects that there are.
+    pub(super) fn choice(
+        &self,
+        roots: &[Root],
+        limits: Limits,
+    ) -> Result<(BTreeMap<Digest, Item>, Choice), StoreError> {
+        let item = |object: super::ObjectSummary| {
+            let (size, used) = (object.size, seconds(object.used));
+            (object.digest, Item { size, used })
+        };
+        let items: BTreeMap<Digest, Item> = self.list()?.into_iter().map(item).collect();
+        let mut claims: Vec<Claim> = roots.iter().map(claim).collect();
+        claims.push(Claim {
+            rank: Rank::Needed,
+            used: 0,
+            digests: self.session().used_by_others(&[]).into_iter().collect(),
+        });
+        let choice = choose(&items, &claims, seconds(SystemTime::now()), limits);
+        Ok((items, choice))
     }
 
-    /// Partial downloads and damaged objects that nobody has come back to.
-    fn drop_leftovers(&self, older_than: Option<Duration>, dry_run: bool, report: &mut GcReport) {
+    /// The objects go unless something still leads to them when this forge is done: what led to them is about to go.
+    pub fn doom(&self, digests: impl IntoIterator<Item = Digest>) -> Result<(), StoreError> {
+        for digest in digests {
+            self.session().note(&digest, Part::Loose, true)?;
+        }
+        Ok(())
+    }
+
+    /// Removes what this forge has put into the store, or doomed, and nothing leads to. To be called when no stage runs: what
+    /// they make is recorded only at their end. Returns the freed bytes.
+    pub fn tidy(&self) -> Result<u64, StoreError> {
+        self.drop_unneeded(&self.session().loose(), &[])
+    }
+
+    /// Removes those of `loose` that nothing leads to and nobody uses but the `dead`. Where another project's needs are not
+    /// known, they stay until a collection.
+    pub(super) fn drop_unneeded(
+        &self,
+        loose: &BTreeSet<Digest>,
+        dead: &[Dead],
+    ) -> Result<u64, StoreError> {
+        let there = |digest: &&Digest| self.path(digest).exists();
+        if loose.iter().find(there).is_none() {
+            return Ok(0);
+        }
+        let _access = self.session().alone()?;
+        let Ok(roots) = self.roots() else {
+            return Ok(0);
+        };
+        let mut needed: BTreeSet<Digest> = roots.iter().flat_map(Root::digests).collect();
+        needed.extend(self.session().used_by_others(dead));
+        let mut freed = 0;
+        for digest in loose.difference(&needed) {
+            freed += fs::metadata(self.path(digest)).map_or(0, |meta| meta.len());
+            self.remove_object(digest)?;
+        }
+        Ok(freed)
+    }
+
+    fn remove_object(&self, digest: &Digest) -> Result<(), StoreError> {
+        let path = self.path(digest);
+        sys::fs::remove(&path).map_err(at(&path))?;
+        let _ = sys::fs::remove(&self.used_path(digest));
+        Ok(())
+    }
+
+    /// Damaged objects that nobody has looked at.
+    fn drop_leftovers(&self, age: Duration, dry_run: bool, report: &mut GcReport) {
         let now = SystemTime::now();
-        for dir in ["downloads", "quarantine"] {
-            for path in files_in(&self.root().join(dir)) {
-                let Ok(meta) = fs::symlink_metadata(&path) else {
-                    continue;
-                };
-                let changed = meta.modified().unwrap_or(now);
-                let age = now.duration_since(changed).unwrap_or_default();
-                if older_than.is_some_and(|limit| age < limit) {
-                    continue;
-                }
-                if dry_run || sys::fs::remove(&path).is_ok() {
-                    report.leftovers += 1;
-                    report.freed += meta.len();
-                }
+        let entries = fs::read_dir(self.root().join("quarantine"));
+        for entry in entries.into_iter().flatten().flatten() {
+            let Ok(meta) = entry.metadata() else {
+                continue;
+            };
+            let changed = meta.modified().unwrap_or(now);
+            if now.duration_since(changed).unwrap_or_default() < age {
+                continue;
+            }
+            if dry_run || sys::fs::remove(&entry.path()).is_ok() {
+                report.leftovers += 1;
+                report.freed += meta.len();
             }
         }
     }
 }
 
-fn files_in(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir).map_or_else(
-        |_| Vec::new(),
-        |entries| entries.flatten().map(|entry| entry.path()).collect(),
-    )
+fn claim(root: &Root) -> Claim {
+    Claim {
+        rank: match &root.held {
+            _ if root.is_needed() => Rank::Needed,
+            Held::Checkpoint(_) => Rank::Checkpoint,
+            Held::Record { .. } | Held::Failed(_) => Rank::Other,
+        },
+        used: root.used,
+        digests: root.digests(),
+    }
+}
+
+/// Has the projects forget what the choice gives up.
+fn give_up(roots: &[Root], choice: &Choice) -> Result<(), StoreError> {
+    let mut projects: BTreeMap<_, Vec<&Root>> = BTreeMap::new();
+    // what lives on a server is not in the store, and is known by its record only
+    let given_up = choice.claims.keys().filter_map(|number| roots.get(*number));
+    let local = |root: &&Root| root.machine().is_none_or(|m| m.remote.is_none());
+    for root in given_up.filter(local) {
+        projects.entry(&root.project).or_default().push(root);
+    }
+    for (project, roots) in projects {
+        Db::open_other(&project.join(".forge/forge.db"))?.give_up(&roots)?;
+    }
+    Ok(())
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -3,15 +3,16 @@
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::content;
 use super::error::at;
 use super::mark::{has_mark, mark};
-use super::session::Session;
+use super::session::{Part, Session, make_dirs};
 use super::{Staging, StoreError};
 use crate::model::{Artifact, Digest, Size, StoredFile};
-use crate::sys;
+use crate::sys::{self, Journal, Recovered};
 
 /// How an object is shown at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,28 +52,55 @@ pub struct Store {
     root: PathBuf,
     session: Session,
     pub(super) quota: Option<Size>,
+    recovered: Mutex<Recovered>,
 }
 
 impl Store {
-    /// Opens the store in `cache`, makes it if need be, and clears what dead processes have left in `staging/`.
+    /// Opens the store in `cache`, makes it if need be, and finishes what killed forges have left: their processes, their
+    /// files, objects that no record needs.
     pub fn open(cache: &Path) -> Result<Self, StoreError> {
+        Self::open_as(cache, &std::process::id().to_string())
+    }
+
+    /// As [`Store::open`], for the run `run`, whose id marks child processes.
+    pub fn open_as(cache: &Path, run: &str) -> Result<Self, StoreError> {
         let tag = cache.join("CACHEDIR.TAG");
         if !tag.exists() {
             make_private(cache).map_err(at(cache))?;
-            for dir in ["objects", "used", "running", "staging", "projects"] {
-                let dir = cache.join(dir);
-                fs::create_dir_all(&dir).map_err(at(&dir))?;
-            }
+            make_dirs(cache).map_err(at(cache))?;
             // last, so that its presence says that the others are there
             let text =
                 "Signature: 8a477f597d28d172789f06886806bc55\n# made by forge: see `forge cache`\n";
             sys::fs::write_atomic(&tag, text.as_bytes()).map_err(at(&tag))?;
         }
-        Ok(Self {
+        let (session, left) = Session::open(cache, run)?;
+        let store = Self {
             root: cache.to_owned(),
-            session: Session::open(cache)?,
+            session,
+            recovered: Mutex::new(left.recovered),
             quota: None,
-        })
+        };
+        store.drop_unneeded(&left.loose, &left.dead)?;
+        for dead in left.dead {
+            dead.strike().map_err(at(cache))?;
+        }
+        Ok(store)
+    }
+
+    /// What killed forges had left when the store was opened; told once.
+    #[must_use]
+    pub fn take_recovered(&self) -> Recovered {
+        let mut recovered = self
+            .recovered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut recovered)
+    }
+
+    /// The journal of all that this forge makes on this host.
+    #[must_use]
+    pub const fn journal(&self) -> &Arc<Journal> {
+        self.session.journal()
     }
 
     /// The store's directory.
@@ -123,10 +151,12 @@ impl Store {
         }
     }
 
-    /// The path of an intact object, its last use noted.
+    /// The path of an intact object, its last use noted. As long as this store is open, no collection takes it away.
     pub fn use_object(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let _access = self.session.shared()?;
         let state = match self.state(digest) {
             ObjectState::Intact => {
+                self.session.note(digest, Part::Used, false)?;
                 self.touch(digest);
                 return Ok(self.path(digest));
             }
@@ -137,6 +167,19 @@ impl Store {
             digest: *digest,
             state,
         })
+    }
+
+    /// [`Store::use_object`] for all that an artifact, a machine or a checkpoint needs.
+    pub fn use_all(&self, digests: impl IntoIterator<Item = Digest>) -> Result<(), StoreError> {
+        for digest in digests {
+            self.use_object(&digest)?;
+        }
+        Ok(())
+    }
+
+    /// The object is worth keeping though no record refers to it: a download, say.
+    pub fn adopt(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.session.note(digest, Part::Used, true)
     }
 
     /// Whether all objects of an artifact are there, or in words what is not.
@@ -150,13 +193,6 @@ impl Store {
             return Err(format!("object {} is {what}", digest.short()));
         }
         Ok(())
-    }
-
-    /// Notes that the objects of an artifact are in use, so that they are kept longer.
-    pub fn touch_all(&self, artifact: &Artifact) {
-        for digest in artifact.digests() {
-            self.touch(&digest);
-        }
     }
 
     /// Notes that the object is in use, so that it is kept longer. A failure only means that it is not.
@@ -185,7 +221,7 @@ impl Store {
         let dir = to.parent().filter(|p| !p.as_os_str().is_empty());
         let dir = dir.unwrap_or(Path::new("."));
         fs::create_dir_all(dir).map_err(at(dir))?;
-        let temporary = dir.join(format!(".forge-{}", self.session.unique()));
+        let temporary = dir.join(format!(".forge-{}", self.journal().unique()));
         let linked =
             place == Place::Link && !file.executable && fs::hard_link(&object, &temporary).is_ok();
         if !linked {
@@ -252,6 +288,13 @@ impl Store {
         // without permission to set it (a cache that only others may write) it is read again each time
         let _ = File::open(path).and_then(|file| mark(&file, digest, found.size));
         true
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // nothing is being made any more: what is in no record now will never be
+        let _ = self.tidy();
     }
 }
 

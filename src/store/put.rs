@@ -8,6 +8,7 @@ use super::content::{self, FileDigest};
 use super::error::at;
 use super::mark::mark;
 use super::objects::set_mode;
+use super::session::Part;
 use super::{Store, StoreError};
 use crate::model::{Digest, Size, StoredFile};
 use crate::sys;
@@ -50,11 +51,10 @@ impl Store {
             size: meta.len(),
             executable: content::executable(&meta),
         };
-        if self.contains(digest) {
+        if self.use_object(digest).is_ok() {
             if put == Put::Move {
                 sys::fs::remove(path).map_err(at(path))?;
             }
-            self.touch(digest);
             return Ok(stored(&found));
         }
         if put == Put::Copy {
@@ -69,12 +69,12 @@ impl Store {
         };
         match renamed {
             Ok(()) => {
-                let result = self.settle_io(&temporary, &found);
+                let result = self.settle_in(&temporary, &found);
                 if result.is_err() {
                     // what could not become an object is the caller's again
                     let _ = fs::rename(&temporary, path);
                 }
-                self.settled(result, &found)
+                result
             }
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let (temporary, found) = self.copy_in(path)?;
@@ -93,8 +93,7 @@ impl Store {
             size: bytes.len() as u64,
             executable: false,
         };
-        if self.contains(&found.digest) {
-            self.touch(&found.digest);
+        if self.use_object(&found.digest).is_ok() {
             return Ok(stored(&found));
         }
         let temporary = self.session().staging_path();
@@ -122,27 +121,29 @@ impl Store {
 
     /// Makes a finished file in `staging/` the object: durable first, then under its name, then the name durable.
     fn settle(&self, temporary: &Path, found: FileDigest) -> Result<StoredFile, StoreError> {
-        let result = self.settle_io(temporary, &found);
+        let result = self.settle_in(temporary, &found);
         if result.is_err() {
             let _ = sys::fs::remove(temporary);
         }
-        self.settled(result, &found)
+        result
     }
 
-    fn settled(
-        &self,
-        result: io::Result<()>,
-        found: &FileDigest,
-    ) -> Result<StoredFile, StoreError> {
-        result.map_err(at(&self.path(&found.digest)))?;
+    fn settle_in(&self, temporary: &Path, found: &FileDigest) -> Result<StoredFile, StoreError> {
+        let _access = self.session().shared()?;
+        if self.contains(&found.digest) {
+            self.session().note(&found.digest, Part::Used, false)?;
+            sys::fs::remove(temporary).map_err(at(temporary))?;
+        } else {
+            // before it is there: if this forge is killed before it is recorded, it is garbage
+            self.session().note(&found.digest, Part::Loose, false)?;
+            let place = |e| at(&self.path(&found.digest))(e);
+            self.settle_io(temporary, found).map_err(place)?;
+        }
         self.touch(&found.digest);
         Ok(stored(found))
     }
 
     fn settle_io(&self, temporary: &Path, found: &FileDigest) -> io::Result<()> {
-        if self.contains(&found.digest) {
-            return sys::fs::remove(temporary);
-        }
         let file = File::open(temporary)?;
         set_mode(temporary, 0o444)?;
         mark(&file, &found.digest, found.size)?;

@@ -1,201 +1,180 @@
-//! Who uses the store: a shared lock for everyone, and a locked file for each that tells who it is.
+//! Who uses the store, and which objects: written down in the journal of the store, so that a collection knows what
+//! others are about to need, and so that what a killed forge has left is found.
 //!
-//! Locks, not process ids, tell the living from the dead: a process id may be somebody else's by now, or be of another
-//! container.
+//! Notes about objects are lines: `+HEX` for one that is garbage unless some record needs it in the end (it has just been
+//! made, or its record is about to go), `=HEX` for one that is in use. A later line about an object counts.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fs4::fs_std::FileExt as _;
 
 use super::StoreError;
 use super::error::at;
-use crate::sys::{self, Holder};
+use crate::model::Digest;
+use crate::sys::{self, Dead, Journal, Recovered};
+
+/// What this forge has to do with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// It goes, unless a record needs it in the end.
+    Loose,
+    /// It is in use.
+    Used,
+}
 
 /// A running forge that has the store open.
 #[derive(Debug)]
 pub(super) struct Session {
     cache: PathBuf,
-    /// Unique among all that live.
-    id: String,
-    /// Held shared while the store is open.
-    lock: File,
-    /// Held exclusively; that nobody holds it means that the session is dead.
-    file: File,
-    next: AtomicU64,
+    journal: Arc<Journal>,
+    noted: Mutex<HashMap<Digest, Part>>,
+}
+
+/// What was left by forges that are dead.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    pub(super) recovered: Recovered,
+    /// Objects that may be garbage.
+    pub(super) loose: BTreeSet<Digest>,
+    /// Struck out when the objects are dealt with.
+    pub(super) dead: Vec<Dead>,
+}
+
+/// The store, as one of many who use it or as the only one who removes from it, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Access(File);
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        let _ = fs4::fs_std::FileExt::unlock(&self.0);
+    }
 }
 
 impl Session {
-    /// Enters the store, and removes what dead sessions have left.
-    pub(super) fn open(cache: &Path) -> Result<Self, StoreError> {
-        let path = cache.join("lock");
-        let lock = open_file(&path).map_err(at(&path))?;
-        // only a collection holds it exclusively, and not for long
-        fs4::fs_std::FileExt::lock_shared(&lock).map_err(at(&path))?;
-        clear(cache)?;
-        let (id, file) = enter(cache)?;
-        Ok(Self {
+    /// Enters the store; `run` marks this forge's children. What dead ones have left is ended and removed, but for
+    /// objects.
+    pub(super) fn open(cache: &Path, run: &str) -> Result<(Self, Left), StoreError> {
+        let running = cache.join("running");
+        let journal = Journal::open(&running, run).map_err(at(&running))?;
+        let session = Self {
             cache: cache.to_owned(),
-            id,
-            lock,
-            file,
-            next: AtomicU64::new(0),
-        })
+            journal: Arc::new(journal),
+            noted: Mutex::default(),
+        };
+        let mut left = Left::default();
+        for dead in Dead::all(&running).map_err(at(&running))? {
+            // what runs still would write to what is removed
+            left.recovered.merge(dead.undo().map_err(at(&running))?);
+            dead.sweep(cache);
+            let notes = parts(dead.notes()).into_iter();
+            let loose = notes.filter(|(_, part)| *part == Part::Loose);
+            left.loose.extend(loose.map(|(digest, _)| digest));
+            left.dead.push(dead);
+        }
+        session.clear_staging(&left.dead)?;
+        Ok((session, left))
     }
 
-    /// A name that nobody else uses.
-    pub(super) fn unique(&self) -> String {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{}-{number}", self.id)
+    pub(super) const fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
     /// A path under `staging/` that nobody else uses.
     pub(super) fn staging_path(&self) -> PathBuf {
-        self.cache.join("staging").join(self.unique())
+        self.cache.join("staging").join(self.journal.unique())
     }
 
-    /// Runs `work` while no other forge uses the store.
-    pub(super) fn alone<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    /// As one of many: nothing is removed meanwhile, so that what is there and noted stays.
+    pub(super) fn shared(&self) -> Result<Access, StoreError> {
+        let (file, path) = self.lock_file()?;
+        fs4::fs_std::FileExt::lock_shared(&file).map_err(at(&path))?;
+        Ok(Access(file))
+    }
+
+    /// As the only one: what the others have noted is all that they count on.
+    pub(super) fn alone(&self) -> Result<Access, StoreError> {
+        let (file, path) = self.lock_file()?;
+        file.lock_exclusive().map_err(at(&path))?;
+        Ok(Access(file))
+    }
+
+    // a file of its own each time: threads would share its lock
+    fn lock_file(&self) -> Result<(File, PathBuf), StoreError> {
         let path = self.cache.join("lock");
-        let alone = self.lock.try_lock_exclusive().map_err(at(&path))?;
-        // a change of the lock lets go of it first: in either case the shared one is taken anew afterwards
-        let result = if alone {
-            work()
-        } else {
-            Err(StoreError::InUse(self.others()))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        Ok((options.open(&path).map_err(at(&path))?, path))
+    }
+
+    /// Notes what this forge has to do with an object. What is noted already stays so, unless `anew`.
+    pub(super) fn note(&self, digest: &Digest, part: Part, anew: bool) -> Result<(), StoreError> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = noted.get(digest).copied();
+        if known == Some(part) || (known.is_some() && !anew) {
+            return Ok(());
+        }
+        let sign = match part {
+            Part::Loose => '+',
+            Part::Used => '=',
         };
-        fs4::fs_std::FileExt::lock_shared(&self.lock).map_err(at(&path))?;
-        result
+        self.journal
+            .note(&format!("{sign}{}", digest.hex()))
+            .map_err(at(&self.cache.join("running")))?;
+        noted.insert(*digest, part);
+        Ok(())
     }
 
-    /// The other sessions.
-    fn others(&self) -> Vec<Holder> {
-        let Ok(entries) = fs::read_dir(self.cache.join("running")) else {
-            return Vec::new();
+    /// The objects that go unless a record needs them.
+    pub(super) fn loose(&self) -> BTreeSet<Digest> {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let loose = noted.iter().filter(|(_, part)| **part == Part::Loose);
+        loose.map(|(digest, _)| *digest).collect()
+    }
+
+    /// All objects that other living forges have to do with; those that are held as `dead` do not count.
+    pub(super) fn used_by_others(&self, dead: &[Dead]) -> BTreeSet<Digest> {
+        let notes = self.journal.notes_of_others(dead);
+        parts(notes).into_keys().collect()
+    }
+
+    /// Removes the staging directories of the dead.
+    fn clear_staging(&self, dead: &[Dead]) -> Result<(), StoreError> {
+        let staging = self.cache.join("staging");
+        for entry in fs::read_dir(&staging).map_err(at(&staging))?.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let owner = name.rsplit_once('-').map_or("", |(id, _)| id);
+            // those that are being cleared up after are locked as if they lived
+            let is_dead = dead.iter().any(|dead| dead.id == owner);
+            if is_dead || !self.journal.lives(owner) {
+                let _ = sys::fs::remove(&entry.path());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parts(notes: Vec<String>) -> HashMap<Digest, Part> {
+    let part = |line: String| {
+        let (sign, hex) = line.split_at_checked(1)?;
+        let part = match sign {
+            "+" => Part::Loose,
+            "=" => Part::Used,
+            _ => return None,
         };
-        entries
-            .flatten()
-            .filter(|entry| entry.file_name().to_str() != Some(&self.id))
-            .filter(|entry| is_locked(&entry.path()))
-            .filter_map(|entry| read_holder(&entry.path()))
-            .collect()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = sys::fs::remove(&self.cache.join("running").join(&self.id));
-        let _ = fs4::fs_std::FileExt::unlock(&self.file);
-        let _ = fs4::fs_std::FileExt::unlock(&self.lock);
-    }
-}
-
-fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-}
-
-/// A fresh session file, locked.
-fn enter(cache: &Path) -> Result<(String, File), StoreError> {
-    let pid = std::process::id();
-    let holder = Holder {
-        pid,
-        what: command_line(),
+        Some((Digest::parse(hex).ok()?, part))
     };
-    let text = serde_json::to_string(&holder).unwrap_or_default();
-    loop {
-        let id = format!("{pid}-{:08x}", random());
-        let path = cache.join("running").join(&id);
-        let mut file = match OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)
-        {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-            Err(e) => return Err(at(&path)(e)),
-        };
-        let locked = file.try_lock_exclusive().map_err(at(&path))?;
-        // somebody who cleared up may have come between the two
-        if locked && path.exists() {
-            file.write_all(text.as_bytes()).map_err(at(&path))?;
-            return Ok((id, file));
-        }
-    }
+    notes.into_iter().filter_map(part).collect()
 }
 
-/// What this process is, for people.
-fn command_line() -> String {
-    let mut words = std::env::args();
-    let program = words.next().unwrap_or_default();
-    let program = Path::new(&program)
-        .file_name()
-        .map_or_else(|| "forge".to_owned(), |n| n.to_string_lossy().into_owned());
-    // values of options may be secret: the command alone is enough
-    match words.next().filter(|word| !word.starts_with('-')) {
-        Some(command) => format!("{program} {command}"),
-        None => program,
-    }
-}
-
-fn random() -> u32 {
-    use std::hash::{BuildHasher as _, Hasher as _};
-    let hasher = std::collections::hash_map::RandomState::new().build_hasher();
-    hasher.finish() as u32
-}
-
-/// Removes the files and staging directories of sessions that nobody holds.
-fn clear(cache: &Path) -> Result<(), StoreError> {
-    let running = cache.join("running");
-    let mut living = Vec::new();
-    for entry in fs::read_dir(&running).map_err(at(&running))?.flatten() {
-        let path = entry.path();
-        let Ok(file) = File::open(&path) else {
-            continue;
-        };
-        // the lock is held while the file goes, so that a session that is just entering sees that it lost it
-        if file.try_lock_exclusive().unwrap_or(false) {
-            let _ = sys::fs::remove(&path);
-        } else {
-            living.push(entry.file_name());
-        }
-    }
-    let staging = cache.join("staging");
-    for entry in fs::read_dir(&staging).map_err(at(&staging))?.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let session = name.rsplit_once('-').map_or("", |(id, _)| id);
-        // one that was entered after the list was made is found by its file
-        let lives = living.iter().any(|id| id.to_str() == Some(session))
-            || is_locked(&running.join(session));
-        if !lives {
-            let _ = sys::fs::remove(&entry.path());
-        }
+/// Makes the store's directory.
+pub(super) fn make_dirs(cache: &Path) -> io::Result<()> {
+    for dir in ["objects", "used", "running", "staging", "projects"] {
+        fs::create_dir_all(cache.join(dir))?;
     }
     Ok(())
-}
-
-fn is_locked(path: &Path) -> bool {
-    match File::open(path) {
-        Ok(file) if path.is_file() => {
-            matches!(fs4::fs_std::FileExt::try_lock_shared(&file), Ok(false))
-        }
-        _ => false,
-    }
-}
-
-fn read_holder(path: &Path) -> Option<Holder> {
-    let mut text = String::new();
-    File::open(path).ok()?.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
 }

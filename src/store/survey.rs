@@ -36,6 +36,7 @@ fn survey(root: &Path, input: &Input, stat: &StatCache<'_>) -> FileFacts {
     let walked = match input {
         Input::Path(path) => walk.path(path),
         Input::Glob(glob) => walk.glob(glob),
+        Input::Unignored(path) => walk.unignored(path),
     };
     match walked.and_then(|()| read(&walk.found, stat)) {
         Ok(mut facts) => {
@@ -135,12 +136,8 @@ impl Walk<'_> {
 
     fn glob(&mut self, glob: &str) -> Result<(), Fault> {
         let glob = glob.trim_start_matches("./");
-        let matcher = GlobBuilder::new(glob)
-            .literal_separator(true)
-            .build()
-            .map_err(|e| Fault::Unreadable(e.kind().to_string()))?
-            .compile_matcher();
-        let base = fixed_part(glob);
+        let matcher = matcher(glob)?;
+        let base = Input::fixed_part(glob);
         let full = self.root.join(base);
         if !full.is_dir() {
             return Ok(());
@@ -193,6 +190,60 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// A file, the files of a tree or those that match a glob, without what `.gitignore` files leave out: those of the
+    /// project, and those above it.
+    fn unignored(&mut self, path: &str) -> Result<(), Fault> {
+        let path = trim(path);
+        let is_glob = Input::is_glob(path);
+        let matcher = is_glob.then(|| matcher(path)).transpose()?;
+        let base = if is_glob {
+            Input::fixed_part(path)
+        } else {
+            path
+        };
+        let full = self.root.join(base);
+        if is_glob && !full.is_dir() {
+            return Ok(());
+        }
+        let link = fs::symlink_metadata(&full).map_err(|e| Fault::of(base, &e))?;
+        if link.is_symlink() {
+            return self.path(base);
+        }
+        let root = self.root.to_owned();
+        let walk = ignore::WalkBuilder::new(&full)
+            .standard_filters(false)
+            .git_ignore(true)
+            .parents(true)
+            .require_git(false)
+            .filter_entry(move |entry| {
+                let shown = entry.path().strip_prefix(&root).ok().and_then(Path::to_str);
+                let name = entry.file_name().to_str().unwrap_or_default();
+                !is_ours(shown.unwrap_or_default(), name)
+            })
+            .build();
+        for entry in walk {
+            let entry = entry.map_err(|e| Fault::Unreadable(e.to_string()))?;
+            let Some(kind) = entry.file_type().filter(|kind| !kind.is_dir()) else {
+                continue;
+            };
+            let shown = entry.path().strip_prefix(self.root).unwrap_or(entry.path());
+            let Some(shown) = shown.to_str().map(str::to_owned) else {
+                let fault = format!("{}: the name is not UTF-8", shown.display());
+                return Err(Fault::Unreadable(fault));
+            };
+            if matcher.as_ref().is_some_and(|m| !m.is_match(&shown)) {
+                continue;
+            }
+            if kind.is_symlink() {
+                self.link(entry.into_path(), shown)?;
+            } else if kind.is_file() {
+                let meta = fs::metadata(entry.path()).map_err(|e| Fault::of(&shown, &e))?;
+                self.file(entry.into_path(), shown, meta);
+            }
+        }
+        Ok(())
+    }
+
     fn file(&mut self, full: PathBuf, path: String, meta: Metadata) {
         self.found.push(Entry {
             path,
@@ -214,6 +265,12 @@ impl Walk<'_> {
     }
 }
 
+fn matcher(glob: &str) -> Result<GlobMatcher, Fault> {
+    let glob = GlobBuilder::new(glob).literal_separator(true).build();
+    glob.map(|glob| glob.compile_matcher())
+        .map_err(|e| Fault::Unreadable(e.kind().to_string()))
+}
+
 /// What forge itself and git write, which is no input.
 fn is_ours(path: &str, name: &str) -> bool {
     matches!(name, ".git" | ".forge") || path == "output"
@@ -232,10 +289,4 @@ fn join(dir: &str, name: &str) -> String {
     } else {
         format!("{dir}/{name}")
     }
-}
-
-/// The directories at the start of a glob that have no wildcard.
-fn fixed_part(glob: &str) -> &str {
-    let wild = glob.find(['*', '?', '[', '{', '\\']).unwrap_or(glob.len());
-    glob[..wild].rfind('/').map_or("", |end| &glob[..end])
 }

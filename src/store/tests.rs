@@ -2,6 +2,7 @@
 
 mod collection;
 mod faults;
+mod random;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::model::{Artifact, Checksum, Digest, Name, StoredFile};
+use crate::model::{Artifact, Digest, Name, StoredFile};
 
 struct Scene {
     dir: tempfile::TempDir,
@@ -200,27 +201,6 @@ fn objects_are_shown_at_paths() {
     let error = scene.store.place(&gone, &target, Place::Copy).unwrap_err();
     assert!(error.to_string().ends_with("is missing"), "{error}");
     assert_eq!(error.help().unwrap(), "run the stage again, with `--force`");
-}
-
-#[test]
-fn other_checksums_lead_to_the_content() {
-    let scene = scene();
-    let digest = scene.put("iso");
-    let sha1 = Checksum::parse("c2883a42e402a2330d9c39b4d1e071cf9b3b5898").unwrap();
-    assert_eq!(scene.store.find_checksum(&sha1), None);
-    scene.store.remember_checksum(&sha1, &digest).unwrap();
-    assert_eq!(scene.store.find_checksum(&sha1), Some(digest));
-    scene.overwrite(&digest, b"other");
-    assert_eq!(
-        scene.store.find_checksum(&sha1),
-        None,
-        "damaged content does not count"
-    );
-    scene
-        .store
-        .remember_checksum(&Checksum::None, &digest)
-        .unwrap();
-    assert_eq!(scene.store.find_checksum(&Checksum::None), None);
 }
 
 #[test]

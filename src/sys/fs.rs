@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 /// Writes `bytes` to `path` so that readers see the old content or the new one: temporary file, fsync, rename.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -22,13 +23,37 @@ fn write_whole(path: &Path, bytes: &[u8], mode: fn(&File) -> io::Result<()>) -> 
         .unwrap_or(Path::new("."));
     fs::create_dir_all(dir)?;
     let mut file = tempfile::Builder::new()
-        .prefix(".forge-")
+        .prefix(&temporary_prefix(std::process::id()))
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
     mode(file.as_file())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
+}
+
+/// How the names of the temporary files begin that the process `pid` makes beside what they become.
+#[must_use]
+pub fn temporary_prefix(pid: u32) -> String {
+    format!(".forge-{pid}-")
+}
+
+/// Removes what is under `dir` and called as a temporary file of the process `pid`.
+pub(super) fn sweep(dir: &Path, pid: u32) {
+    let prefix = temporary_prefix(pid);
+    let mut walk = walkdir::WalkDir::new(dir).into_iter();
+    while let Some(entry) = walk.next() {
+        // what cannot be looked into is not forge's
+        let Ok(entry) = entry else { continue };
+        let name = entry.file_name().to_string_lossy();
+        let ours = name.starts_with(&prefix);
+        if ours {
+            let _ = remove(entry.path());
+        }
+        if entry.file_type().is_dir() && (ours || name == ".git") {
+            walk.skip_current_dir();
+        }
+    }
 }
 
 /// Gives a temporary file (made 0600) the mode that a new file would have had: 0644.
@@ -41,6 +66,21 @@ pub fn set_default_mode(file: &File) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = file;
     Ok(())
+}
+
+/// When a file's content or anything else about it changed last.
+#[must_use]
+pub fn changed(meta: &fs::Metadata) -> SystemTime {
+    let content = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let (seconds, nanos) = (meta.ctime(), meta.ctime_nsec());
+        let since = Duration::new(seconds.unsigned_abs(), nanos.try_into().unwrap_or(0));
+        content.max(SystemTime::UNIX_EPOCH + since)
+    }
+    #[cfg(not(unix))]
+    content
 }
 
 /// Makes `to` a copy of `from`: a reflink where the file system can, else an in-kernel copy. Holes may be filled.
@@ -77,6 +117,53 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
     fs4::available_space(path)
 }
 
+/// The paths below `dir` that fit a pattern, sorted, as the pattern writes them: `*`, `?` and `[…]` stand for parts of one name, also
+/// of hidden ones.
+pub fn glob(dir: &Path, pattern: &str) -> io::Result<Vec<String>> {
+    let (rooted, parts) = match pattern.strip_prefix('/') {
+        Some(rest) => (true, rest),
+        None => (false, pattern),
+    };
+    let mut found = vec![if rooted {
+        "/".to_owned()
+    } else {
+        String::new()
+    }];
+    for part in parts.split('/').filter(|part| !part.is_empty()) {
+        let matcher = globset::Glob::new(part)
+            .map_err(io::Error::other)?
+            .compile_matcher();
+        let special = part.contains(['*', '?', '[', '{', '\\']);
+        let mut next = Vec::new();
+        for before in found {
+            let join = |name: &str| match before.as_str() {
+                "" | "/" => format!("{before}{name}"),
+                before => format!("{before}/{name}"),
+            };
+            if !special {
+                next.push(join(part));
+                continue;
+            }
+            let here = if before.is_empty() {
+                dir.to_owned()
+            } else {
+                dir.join(&before)
+            };
+            let names = std::fs::read_dir(here).into_iter().flatten().flatten();
+            let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+            next.extend(
+                names
+                    .filter(|name| matcher.is_match(name))
+                    .map(|name| join(&name)),
+            );
+        }
+        found = next;
+    }
+    found.retain(|path| !path.is_empty() && dir.join(path).symlink_metadata().is_ok());
+    found.sort();
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,11 +179,56 @@ mod tests {
     }
 
     #[test]
+    fn temporary_files_of_one_process_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("a/b");
+        fs::create_dir_all(deep.join(".forge-12-tree/x")).unwrap();
+        for name in [
+            "a/.forge-12-x",
+            "a/b/.forge-123-x",
+            "a/b/out",
+            ".forge-12-1",
+        ] {
+            fs::write(dir.path().join(name), b"").unwrap();
+        }
+        sweep(dir.path(), 12);
+        let left = walkdir::WalkDir::new(dir.path()).sort_by_file_name();
+        let left = left.into_iter().map(|e| e.unwrap().file_name().to_owned());
+        assert_eq!(
+            left.skip(1).collect::<Vec<_>>(),
+            ["a", "b", ".forge-123-x", "out"]
+        );
+        sweep(&dir.path().join("nothing"), 12);
+    }
+
+    #[test]
     fn removing_what_is_not_there_is_fine() {
         let dir = tempfile::tempdir().unwrap();
         remove(&dir.path().join("nothing")).unwrap();
         copy(Path::new("/proc/self/exe"), &dir.path().join("a/b")).unwrap();
         remove(&dir.path().join("a")).unwrap();
         assert!(!dir.path().join("a").exists());
+    }
+
+    #[test]
+    fn patterns_find_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in ["a/one.yaml", "a/.two.yaml", "b/three.yaml", "b/x.json"] {
+            std::fs::create_dir_all(dir.path().join(path).parent().unwrap()).unwrap();
+            std::fs::write(dir.path().join(path), "").unwrap();
+        }
+        let find = |pattern: &str| glob(dir.path(), pattern).unwrap();
+        assert_eq!(
+            find("*/*.yaml"),
+            ["a/.two.yaml", "a/one.yaml", "b/three.yaml"]
+        );
+        assert_eq!(find("b/[tx]*"), ["b/three.yaml", "b/x.json"]);
+        assert_eq!(find("b/x.json"), ["b/x.json"]);
+        assert!(find("none/*").is_empty() && find("b/none").is_empty());
+        let rooted = format!("{}/b/?.json", dir.path().display());
+        assert_eq!(
+            find(&rooted),
+            [format!("{}/b/x.json", dir.path().display())]
+        );
     }
 }

@@ -10,5 +10,5 @@ mod lock;
 pub mod process;
 
 pub use cancel::{Cancel, CancelKind};
-pub use journal::{Entry, Guard, Journal, LeftMachine, Recovered, RemoteMachine};
+pub use journal::{Dead, Entry, Guard, Journal, LeftMachine, Recovered, RemoteMachine, Scratch};
 pub use lock::{FileLock, Holder, LockError};

@@ -100,22 +100,85 @@ fn signal_group(pid: u32, signal: Signal) {
 #[cfg(not(unix))]
 fn signal_group(_pid: u32, _signal: Signal) {}
 
-/// Whether a process with this id exists.
-#[must_use]
-pub fn is_alive(pid: u32) -> bool {
-    #[cfg(unix)]
-    {
-        i32::try_from(pid)
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-            .is_some_and(|pid| {
-                rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH)
-            })
+/// A process, told from every other one that has, had or will have its id.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Identity {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since the host's boot.
+    pub start: u64,
+    /// Which boot.
+    pub boot: String,
+}
+
+impl Identity {
+    /// The process that has this id now; none: nobody has it, or the system does not tell.
+    #[must_use]
+    pub fn of(pid: u32) -> Option<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // the second field is a name, which may have spaces and parentheses; the start is field 22
+        let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(Self {
+            pid,
+            start: start.parse().ok()?,
+            boot: boot.trim().to_owned(),
+        })
     }
-    #[cfg(not(unix))]
+
+    fn lives(&self) -> bool {
+        Self::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// Kills the groups of these leaders, as far as they are still the same processes, and every process whose environment
+/// carries the mark `run`; waits until they are gone. Tells how many there were.
+pub(super) fn end<'g>(run: Option<&str>, leaders: impl Iterator<Item = &'g Identity>) -> usize {
+    let mut pids = std::collections::BTreeSet::new();
+    for leader in leaders.filter(|leader| leader.lives()) {
+        signal_group(leader.pid, Signal::Kill);
+        pids.insert(leader.pid);
+    }
+    let mark = run.map(|run| format!("{RUN_VARIABLE}={run}"));
+    for pid in mark.map(|mark| marked(&mark)).unwrap_or_default() {
+        kill(pid);
+        pids.insert(pid);
+    }
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    while pids.iter().any(|pid| runs(*pid)) && std::time::Instant::now() < patience {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    pids.len()
+}
+
+/// The processes whose environment has `mark`.
+fn marked(mark: &str) -> Vec<u32> {
+    let Ok(processes) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let has_mark = |pid: &u32| {
+        std::fs::read(format!("/proc/{pid}/environ"))
+            .is_ok_and(|env| env.split(|b| *b == 0).any(|var| var == mark.as_bytes()))
+    };
+    processes
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| *pid != std::process::id())
+        .filter(has_mark)
+        .collect()
+}
+
+/// Whether a process does something still: one that is dead and not buried has no environment.
+fn runs(pid: u32) -> bool {
+    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| !env.is_empty())
+}
+
+fn kill(pid: u32) {
+    #[cfg(unix)]
+    if let Some(pid) = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
     {
-        let _ = pid;
-        false
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
 
@@ -154,7 +217,7 @@ mod tests {
             group.child.stdout.take().unwrap(),
         ));
         let pid: u32 = lines.next_line().await.unwrap().unwrap().parse().unwrap();
-        assert!(is_alive(pid));
+        assert!(is_running(pid));
         group.stop(std::time::Duration::from_secs(2)).await.unwrap();
         for _ in 0..200 {
             // the orphan is reaped by init, a moment later

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Child;
 
 use super::support::Sandbox;
+use super::support::killing::left_over;
 
 const SLOW: &str = r#"
 version = 1
@@ -68,12 +69,7 @@ fn a_killed_run_is_finished_by_the_next_one_with_nothing_left_over() {
     );
     assert!(!alive(&orphan), "the orphan is gone");
     assert_eq!(sandbox.read("out/last"), "two\n");
-    assert_eq!(
-        std::fs::read_dir(sandbox.path(".forge/journal"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(left_over(&sandbox), Vec::<String>::new());
     let _ = sandbox.forge(&["cache", "verify"]).exits(0);
 }
 
@@ -88,12 +84,7 @@ fn ctrl_c_stops_cleans_up_and_exits_130() {
     reader.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
     assert!(!alive(&pid));
-    assert_eq!(
-        std::fs::read_dir(sandbox.path(".forge/journal"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(left_over(&sandbox), Vec::<String>::new());
     sandbox.write("go", "");
     let _ = sandbox.forge(&["run", "last"]).exits(0);
 }

@@ -594,22 +594,14 @@ fn missing_inputs() {
       stage `compile` (builds.toml:3) needs `src/*.c`: matches no file
       stage `compile` (builds.toml:3) needs `extra.txt`: does not exist
     "#);
-    insta::assert_snapshot!(sandbox.forge(&["run", "compile"]).exits(1).all(), @r#"
-    exit 1
+    // nothing has been started
+    insta::assert_snapshot!(sandbox.forge(&["run", "compile"]).exits(2).all(), @r#"
+    exit 2
     --- stdout
-    forge | -- run [RUN] of compile: 1 stage
-    compile | -- failed after [TIME]: 2 inputs cannot be read:
-    compile | --   stage `compile` (builds.toml:3) needs `src/*.c`: matches no file
-    compile | --   stage `compile` (builds.toml:3) needs `extra.txt`: does not exist
-
-    failed compile: 2 inputs cannot be read:
-        stage `compile` (builds.toml:3) needs `src/*.c`: matches no file
-        stage `compile` (builds.toml:3) needs `extra.txt`: does not exist
-
-    failed after [TIME]: 1 stage failed
-
-      failed  compile
     --- stderr
+    error: 2 inputs cannot be read:
+      stage `compile` (builds.toml:3) needs `src/*.c`: matches no file
+      stage `compile` (builds.toml:3) needs `extra.txt`: does not exist
     "#);
     sandbox.write("src/a.c", "a");
     insta::assert_snapshot!(sandbox.forge(&["explain", "compile"]).exits(2).all(), @r#"

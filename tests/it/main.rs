@@ -5,14 +5,24 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
+mod appliances;
+mod check;
 mod clones;
 mod commands;
+mod corpus;
+mod disk;
 mod download;
 mod faults;
+mod goss_facts;
+mod goss_language;
+mod goss_templates;
 mod init;
 mod input;
+mod killed;
 mod layering;
+mod layers;
 mod library;
+mod make;
 mod nightly;
 mod read;
 mod storage;
@@ -21,3 +31,4 @@ mod vcenter;
 mod vcenter_faults;
 mod vcenter_interrupted;
 mod vm;
+mod watch;

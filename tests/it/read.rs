@@ -5,6 +5,7 @@
     reason = "what is long in these tests is what forge says"
 )]
 
+use super::support::killing::left_over;
 use super::support::{Output, Sandbox};
 
 const CHAIN: &str = r#"
@@ -223,6 +224,10 @@ fn explanations() {
     will run: upstream system[os=mini] will run
       never built
 
+      kind                      command/1
+      output o                  out/mini.pack
+      run                       echo packing; cat ${stages.system[os=mini].outputs.o} > ${outputs.o}
+      upstream:system[os=mini]  pending
 
     last built   never
     --- stderr
@@ -319,7 +324,7 @@ fn the_cache_is_listed_verified_and_collected() {
     insta::assert_snapshot!(sandbox.forge(&["cache", "ls"]).exits(0).all(), @r#"
     exit 0
     --- stdout
-    0 objects, 0B
+    0 objects, 0B; 0B of it can be removed
     --- stderr
     "#);
     let _ = sandbox.forge(&["run"]).exits(0);
@@ -342,6 +347,40 @@ fn the_cache_is_listed_verified_and_collected() {
     --- stdout
     --- stderr
     error: `--older-than soon`: expected a duration, such as `[TIME]`
+    "#);
+    insta::assert_snapshot!(sandbox.forge(&["cache", "gc", "--quota", "much"]).exits(2).all(), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: `--quota much`: expected a size, such as `64GiB`
+    "#);
+    insta::assert_snapshot!(squeezed(&sandbox.forge(&["cache", "ls", "--sort", "name"]).exits(0)), @r#"
+    exit 0
+    --- stdout
+    files
+    f34848ca9266 5B used [AGO] base o
+    c898db3ec4f8 10B used [AGO] pack[os=mini] o, system[os=mini] o
+    2dbb4a503f15 8B used [AGO] words o
+
+    3 objects, 23B; 0B of it can be removed
+    --- stderr
+    "#);
+    sandbox.write("words.txt", "other words\n");
+    let _ = sandbox.forge(&["run"]).exits(0);
+    insta::assert_snapshot!(squeezed(&sandbox.forge(&["cache", "gc", "-n", "--older-than", "0s"]).exits(0)), @r#"
+    exit 0
+    --- stdout
+    would remove 2dbb4a503f15 8B an earlier result of words, not used for [TIME]
+    would remove 1 object, 8B; 3 objects stay, 27B
+    --- stderr
+    "#);
+    insta::assert_snapshot!(squeezed(&sandbox.forge(&["cache", "gc", "--quota", "1B"]).exits(0)), @r#"
+    exit 0
+    --- stdout
+    removed 2dbb4a503f15 8B an earlier result of words, over the quota
+    removed 1 object, 8B; 3 objects stay, 27B
+    that is more than the quota of 1B, but stages' last results and machines need it: `forge clean` gives them up
+    --- stderr
     "#);
     let _ = sandbox.forge(&["clean", "pack"]).exits(0);
     let _ = sandbox
@@ -596,10 +635,5 @@ all = ["bad", "long"]
         .exits(1);
     assert!(output.stdout.contains("exit code 3"), "{}", output.all());
     assert!(!sandbox.exists("finished"));
-    assert_eq!(
-        std::fs::read_dir(sandbox.path(".forge/journal"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(left_over(&sandbox), Vec::<String>::new());
 }

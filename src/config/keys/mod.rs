@@ -1,5 +1,6 @@
 //! Every key of `builds.toml`, with its shape and a sentence about it.
 
+mod appliance;
 mod machine;
 mod provider;
 mod stage;
@@ -9,6 +10,7 @@ mod vsphere;
 use super::shape::Shape::{Any, Bool, Either, Int, List, Map, OneOrMany, Size, Text};
 use super::shape::{Key, Keys, Shape};
 
+pub(super) use appliance::{MANIFEST_DIGESTS, TRANSPORTS};
 use machine::MACHINE;
 pub(super) use provider::{PROVIDERS, QEMU, VSPHERE, provider};
 pub(super) use stage::{stage, stage_override};
@@ -33,6 +35,11 @@ pub(in crate::config) static FILE: Keys = Keys {
             "default",
             OneOrMany(&Shape::Name),
             "What `forge run` builds without a target.",
+        ),
+        key(
+            "include",
+            OneOrMany(&Text),
+            "Other files with sections of the project: paths and globs, relative to it.",
         ),
         key(
             "project",
@@ -61,6 +68,11 @@ pub(in crate::config) static FILE: Keys = Keys {
         ),
         key("stages", Map(&Shape::Stage), "The units of work."),
         key(
+            "stage-templates",
+            Map(&Map(&Any)),
+            "Settings that several stages share: a stage names them with `template`.",
+        ),
+        key(
             "targets",
             Map(&OneOrMany(&Shape::Name)),
             "Named sets of stages; every stage's name is a target too.",
@@ -69,6 +81,11 @@ pub(in crate::config) static FILE: Keys = Keys {
             "resources",
             Shape::Keys(&RESOURCES),
             "What the stages that run at one time may use together.",
+        ),
+        key(
+            "pools",
+            Map(&Int(1, U32)),
+            "How many of the stages that name a pool run at one time.",
         ),
     ]],
 };

@@ -1,23 +1,37 @@
 //! Keys of stages, by kind.
 
+use super::appliance::{EXPORT, PACK_OVA};
 use super::key;
 use super::machine::{MACHINE, SSH};
 use super::steps::STEP;
 use crate::config::shape::Shape::{
-    self, Any, Bool, Duration, Either, Int, List, Map, OneOrMany, Text, Word,
+    self, Any, Bool, Duration, Int, List, Map, OneOrMany, Text, Word,
 };
 use crate::config::shape::{Key, Keys};
-use crate::model::{Checkpointing, StageKind};
+use crate::model::{Checkpointing, StageKind, Trim};
 
 static STEP_SHAPE: Shape = Shape::Keys(&STEP);
-static PROPERTY_SHAPE: Shape = Either(&Text, &PROPERTY_TABLE);
-static PROPERTY_TABLE: Shape = Shape::Keys(&PROPERTY);
 
 const STAGE: &[Key] = &[
     key(
         "kind",
         Word(StageKind::NAMES),
         "How it is done; not needed where the stage's name is a kind.",
+    ),
+    key(
+        "template",
+        Shape::Name,
+        "The template of [stage-templates] whose settings it has, but for its own.",
+    ),
+    key(
+        "params",
+        Map(&Any),
+        "Values for `{{ params.NAME }}` in its settings and its template's.",
+    ),
+    key(
+        "foreach",
+        OneOrMany(&Text),
+        "Files, paths and globs: there is such a stage for each of them, and `{{ each.path }}` in it.",
     ),
     key("from", Shape::Name, "The stage whose result is consumed."),
     key(
@@ -40,6 +54,11 @@ const STAGE: &[Key] = &[
         "retries",
         Int(0, 100),
         "How often it is tried again after a failure.",
+    ),
+    key(
+        "pool",
+        Shape::Name,
+        "The pool of [pools] that it takes a place of while it runs.",
     ),
 ];
 
@@ -68,6 +87,11 @@ pub(super) const COMMAND: &[Key] = &[
         "Files, directories and globs that it reads, relative to the project.",
     ),
     key(
+        "gitignore",
+        Bool,
+        "Leave out of `inputs` what `.gitignore` files leave out.",
+    ),
+    key(
         "outputs",
         Map(&Text),
         "What it writes: name = path relative to the project.",
@@ -84,6 +108,25 @@ pub(super) const COMMAND: &[Key] = &[
         "The working directory, relative to the project.",
     ),
     key("always", Bool, "Run every time."),
+];
+
+/// How it tells what it has read beside its inputs.
+const DISCOVERY: &[Key] = &[
+    key(
+        "depfile",
+        Text,
+        "A file with a rule of Make that it writes: what it has read counts as its input from then on.",
+    ),
+    key(
+        "deps",
+        Word(&["gcc", "msvc"]),
+        "How it tells what it has read: `gcc`, a `depfile`; `msvc`, lines of its output as of `/showIncludes`.",
+    ),
+    key(
+        "deps_prefix",
+        Text,
+        "How those lines begin; `Note: including file:` if not said.",
+    ),
 ];
 
 const ISO_BASE: &[Key] = &[
@@ -247,47 +290,16 @@ const PROVISION: &[Key] = &[
         "When the running machine is kept between steps, so that a later run goes on from there.",
     ),
     key(
+        "trim",
+        Word(Trim::WORDS),
+        "What is done with the free space of the disks before the machine is turned off.",
+    ),
+    key(
         "vm_name",
         Text,
         "What the machine is called on a server; none: the project's name and the stage's.",
     ),
 ];
-
-const EXPORT: &[Key] = &[
-    key("name", Text, "The files' base name."),
-    key("level", Int(1, 12), "How hard the disks are compressed."),
-];
-
-const PACK_OVA: &[Key] = &[
-    key(
-        "name",
-        Text,
-        "The appliance's name: `output/NAME/NAME.ova`.",
-    ),
-    key(
-        "properties",
-        Map(&PROPERTY_SHAPE),
-        "Properties for whoever deploys it.",
-    ),
-    key("product", Text, "The product's name."),
-    key("vendor", Text, "The vendor."),
-    key("version", Text, "The product's version."),
-    key("annotation", Text, "A note for people."),
-    key("eula", Text, "A license to agree to."),
-    key("manifest", Map(&Text), "Fields for `manifest.json`."),
-];
-
-static PROPERTY: Keys = Keys {
-    what: "a property",
-    groups: &[&[
-        key("value", Text, "Its value."),
-        key(
-            "user_configurable",
-            Bool,
-            "Whether whoever deploys the appliance may change it.",
-        ),
-    ]],
-};
 
 const VERIFY: &[Key] = &[
     key(
@@ -311,6 +323,12 @@ const VERIFY: &[Key] = &[
         "Checks written here, in goss's language.",
     ),
     key(
+        "vars_files",
+        OneOrMany(&Text),
+        "JSON or YAML files with variables for templates in gossfiles.",
+    ),
+    key("vars", Map(&Any), "Variables for templates in gossfiles."),
+    key(
         "retry_timeout",
         Duration,
         "Keep asking this long until all checks hold.",
@@ -333,12 +351,12 @@ const PUBLISH: &[Key] = &[
 ];
 
 macro_rules! kinds {
-    ($($word:literal $what:literal $keys:ident),+ $(,)?) => {
+    ($($word:literal $what:literal $($keys:ident)+),+ $(,)?) => {
         /// The known keys of a stage of this kind.
         pub(in crate::config) fn stage(kind: &str) -> Option<&'static Keys> {
             match kind {
                 $($word => {
-                    static KEYS: Keys = Keys { what: $what, groups: &[$keys, STAGE, OVERRIDES] };
+                    static KEYS: Keys = Keys { what: $what, groups: &[$($keys,)+ STAGE, OVERRIDES] };
                     Some(&KEYS)
                 })+
                 _ => None,
@@ -351,7 +369,7 @@ macro_rules! kinds {
                 $($word => {
                     static KEYS: Keys = Keys {
                         what: concat!("an override of ", $what),
-                        groups: &[WHEN, $keys, STAGE],
+                        groups: &[WHEN, $($keys,)+ STAGE],
                     };
                     Some(&KEYS)
                 })+
@@ -362,7 +380,7 @@ macro_rules! kinds {
 }
 
 kinds!(
-    "command" "a stage of kind `command`" COMMAND,
+    "command" "a stage of kind `command`" COMMAND DISCOVERY,
     "iso-base" "a stage of kind `iso-base`" ISO_BASE,
     "clone" "a stage of kind `clone`" CLONE,
     "provision" "a stage of kind `provision`" PROVISION,

@@ -3,9 +3,10 @@
 use super::key;
 use super::stage::COMMAND;
 use crate::config::shape::Shape::{
-    self, Any, Bool, Duration, Either, Int, List, Map, OneOrMany, Text,
+    self, Any, Bool, Duration, Either, Int, List, Map, OneOrMany, Text, Word,
 };
 use crate::config::shape::{Key, Keys};
+use crate::model::Checkpointing;
 
 static REBOOT_SHAPE: Shape = Shape::Keys(&REBOOT);
 
@@ -53,6 +54,11 @@ pub(in crate::config) static STEP: Keys = Keys {
             ),
             key("timeout", Duration, "How long one try may take."),
             key("pause_before", Duration, "A pause before it."),
+            key(
+                "checkpoint",
+                Word(Checkpointing::WORDS),
+                "When the running machine is kept after it; none: as the stage says.",
+            ),
             key("only", Map(&OneOrMany(&Text)), "Only at these axis values."),
             key(
                 "except",
@@ -128,5 +134,11 @@ static CHECK: Keys = Keys {
             Map(&Any),
             "Checks written here, in goss's language.",
         ),
+        key(
+            "vars_files",
+            OneOrMany(&Text),
+            "JSON or YAML files with variables for templates in gossfiles.",
+        ),
+        key("vars", Map(&Any), "Variables for templates in gossfiles."),
     ]],
 };

@@ -18,6 +18,8 @@ use super::stage::Lowering;
 
 pub(super) const RUN: [&str; 3] = ["run.date", "run.id", "run.host"];
 const HTTP: [&str; 2] = ["http.ip", "http.port"];
+/// Where an installer reports to.
+const REPORT: [&str; 1] = ["forge.report"];
 const SSH: [&str; 1] = ["ssh.public_key"];
 
 pub(super) fn facts(names: &[&str]) -> TemplateValue {
@@ -91,8 +93,9 @@ impl<'s> Lowering<'s> {
         more.push(("ssh", facts(&SSH)));
         match decl.kind {
             "iso-base" => {
-                others.extend(HTTP.map(str::to_owned));
+                others.extend(HTTP.iter().chain(&REPORT).map(|&name| name.to_owned()));
                 more.push(("http", facts(&HTTP)));
+                more.push(("forge", facts(&REPORT)));
             }
             "command" => {
                 let names = self

@@ -1,6 +1,7 @@
 //! Faults between stages: two that write the same thing.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use crate::config::loader::Loader;
 use crate::diag::{Diagnostic, Span};
@@ -37,15 +38,18 @@ fn around<'w>(
     path: &str,
     own: &StageKey,
 ) -> Option<(&'w str, &'w StageKey)> {
-    let below = |inner: &str, outer: &str| {
-        inner
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
-    writers
-        .iter()
-        .find(|(other, key)| *key != own && (below(path, other) || below(other, path)))
-        .map(|(other, key)| (other.as_str(), key))
+    let not_own = |(_, key): &(&String, &StageKey)| *key != own;
+    let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+    let mut above = above.filter_map(|outer| writers.get_key_value(outer));
+    let found = above.find(not_own).or_else(|| {
+        // what lies below stands together in the map's order
+        let inside = format!("{path}/");
+        writers
+            .range::<str, _>((Bound::Included(inside.as_str()), Bound::Unbounded))
+            .take_while(|(other, _)| other.starts_with(&inside))
+            .find(not_own)
+    });
+    found.map(|(other, key)| (other.as_str(), key))
 }
 
 /// A stage that runs removes its outputs first: it would take the other's with it.
@@ -62,11 +66,16 @@ fn nested(first: (&str, &StageKey), second: (&StageKey, &str), span: Span) -> Di
 /// What a stage writes, with the setting that says so.
 fn written(stage: &Stage) -> Vec<(String, &'static str)> {
     match &stage.kind {
-        StageKind::Command(command) => command
-            .outputs
-            .values()
-            .map(|path| (path.clone(), "outputs"))
-            .collect(),
+        StageKind::Command(command) => {
+            let outputs = command.outputs.values().map(|path| (path, "outputs"));
+            // one that is an output, too, is in already
+            let depfile = command.depfile();
+            let depfile = depfile.filter(|path| outputs.clone().all(|(o, _)| o != *path));
+            let written = outputs.chain(depfile.map(|path| (path, "depfile")));
+            written
+                .map(|(path, setting)| (path.clone(), setting))
+                .collect()
+        }
         StageKind::PackOva(pack) => vec![(format!("output/{0}/{0}.ova", pack.name), "name")],
         _ => Vec::new(),
     }

@@ -1,6 +1,6 @@
 //! Stages as declared, before their axes are expanded: kinds, references between them, the axes that they take part in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::config::keys;
 use crate::config::loader::Loader;
@@ -313,25 +313,27 @@ pub(super) fn taking_part(decls: &[StageDecl<'_>]) -> BTreeMap<Name, BTreeSet<St
         .iter()
         .map(|decl| (decl.name.clone(), decl.axes.clone()))
         .collect();
-    loop {
-        let mut changed = false;
-        for decl in decls {
-            let theirs: BTreeSet<String> = decl
-                .depends_on()
-                .filter_map(|name| all.get(name))
-                .flatten()
-                .cloned()
-                .collect();
-            if let Some(mine) = all.get_mut(&decl.name) {
-                let before = mine.len();
-                mine.extend(theirs);
-                changed |= mine.len() > before;
-            }
-        }
-        if !changed {
-            return all;
+    let mut dependants: HashMap<&Name, Vec<&Name>> = HashMap::new();
+    for decl in decls {
+        for name in decl.depends_on() {
+            dependants.entry(name).or_default().push(&decl.name);
         }
     }
+    let own = decls.iter().filter(|decl| !decl.axes.is_empty());
+    let mut grown: Vec<&Name> = own.map(|decl| &decl.name).collect();
+    while let Some(name) = grown.pop() {
+        let theirs = all.get(name).cloned().unwrap_or_default();
+        for dependant in dependants.get(name).into_iter().flatten() {
+            if let Some(mine) = all.get_mut(*dependant) {
+                let before = mine.len();
+                mine.extend(theirs.iter().cloned());
+                if mine.len() > before {
+                    grown.push(dependant);
+                }
+            }
+        }
+    }
+    all
 }
 
 /// All points of these axes, in the axes' order.

@@ -135,6 +135,8 @@ impl Visible<'_> {
             vec![format!("did you mean `{near}`?")]
         } else if root == "http" {
             vec!["`http.ip` and `http.port` are known in stages of kind `iso-base`".to_owned()]
+        } else if root == "forge" {
+            vec!["`forge.report` is known in stages of kind `iso-base`".to_owned()]
         } else {
             let scopes = or_list(self.scopes.iter().map(|(name, _)| name.as_str()));
             vec![if scopes.is_empty() {

@@ -285,17 +285,15 @@ pub(super) fn iso_base(
         boot,
         ssh: ssh?,
         shutdown,
-        checkpoint: checkpoint(here),
+        checkpoint: checkpoint(here, here.get("checkpoint")).unwrap_or_default(),
         vm_name: vm_name(here),
     })
 }
 
-/// When the running machine is kept.
-pub(super) fn checkpoint(here: &Here<'_>) -> Checkpointing {
-    here.get("checkpoint")
-        .and_then(|node| here.site.word(node, Checkpointing::WORDS))
-        .and_then(|word| Checkpointing::from_word(&word))
-        .unwrap_or_default()
+/// When the running machine is kept: what `node` says of it.
+pub(super) fn checkpoint(here: &Here<'_>, node: Option<&Node>) -> Option<Checkpointing> {
+    let word = here.site.word(node?, Checkpointing::WORDS)?;
+    Checkpointing::from_word(&word)
 }
 
 /// What the machine is called on a server.

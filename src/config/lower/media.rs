@@ -222,6 +222,7 @@ fn keys(here: &Here<'_>, node: &Node) -> Option<Text> {
     let sample = |part: &Part| match part {
         Part::Literal(literal) => literal.clone(),
         Part::Late(Late::HttpPort) => "8080".to_owned(),
+        Part::Late(Late::Report) => "http://10.0.2.2:8080/report/0".to_owned(),
         Part::Late(_) => "10.0.2.2".to_owned(),
     };
     let typed: String = text.parts().iter().map(sample).collect();

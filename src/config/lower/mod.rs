@@ -3,6 +3,7 @@
 //! Every stage is lowered after the one it comes `from`, because hardware, login and shut-down command are inherited along
 //! that line. A cycle ends the line here; the graph of the plan is what reports it.
 
+mod checks;
 mod command;
 mod context;
 mod cross;

@@ -1,12 +1,13 @@
-//! `export`, `pack-ova`, `verify`, and the checks that stages and steps name.
+//! `export`, `pack-ova`, `verify`.
 
-use std::path::PathBuf;
+use crate::config::keys::{MANIFEST_DIGESTS, TRANSPORTS};
+use crate::config::tree::{Node, Value};
+use crate::model::{
+    Algorithm, Duration, Export, PROPERTY_TYPES, PackOva, Property, Signing, Text, Variant, Verify,
+    property_faults,
+};
 
-use crate::config::checks::{self, Raw, RawEntry, RawValue};
-use crate::config::loader::unreadable;
-use crate::config::tree::{Node, Table, Value};
-use crate::model::{CheckSet, CheckSource, Duration, Export, PackOva, Property, Text, Verify};
-
+use super::checks::checks;
 use super::command::relative;
 use super::machine;
 use super::stage::{Here, Lowering};
@@ -63,8 +64,37 @@ pub(super) fn pack_ova(here: &Here<'_>) -> Option<PackOva> {
         product: or_literal("product", project),
         vendor: here.text("vendor"),
         version: or_literal("version", version),
+        full_version: here.text("full_version"),
+        product_url: here.text("product_url"),
+        vendor_url: here.text("vendor_url"),
+        app_url: here.text("app_url"),
+        class: here.text("class"),
+        instance: here.text("instance"),
         annotation: here.text("annotation"),
-        eula: here.text("eula"),
+        eulas: here
+            .get("eula")
+            .map_or_else(Vec::new, |node| here.site.texts(node)),
+        transports: transports(here),
+        hardware_versions: hardware_versions(here),
+        tpm: here
+            .get("tpm")
+            .and_then(|node| here.site.bool(node))
+            .unwrap_or(false),
+        digest: match word(here, "digest", MANIFEST_DIGESTS).as_deref() {
+            Some("sha512") => Algorithm::Sha512,
+            _ => Algorithm::Sha256,
+        },
+        variant: word(here, "variant", Variant::WORDS)
+            .and_then(|word| Variant::from_word(&word))
+            .unwrap_or_default(),
+        sign: match here.get("sign") {
+            Some(node) => Some(signing(here, node)?),
+            None => None,
+        },
+        template: match here.get("ovf_template") {
+            Some(node) => Some(relative(&here.site, node)?),
+            None => None,
+        },
         manifest: here.site.text_map(here.table("manifest")),
         name: match name {
             Some(name) => name?,
@@ -73,22 +103,89 @@ pub(super) fn pack_ova(here: &Here<'_>) -> Option<PackOva> {
     })
 }
 
-fn property(here: &Here<'_>, key: &str, node: &Node) -> Option<Property> {
-    let (value, configurable) = match &node.value {
-        Value::Table(table) => {
-            let value = here
-                .site
-                .required(table, "value", "a property", node.span)?;
-            (value, table.get("user_configurable"))
-        }
-        _ => (node, None),
+fn word(here: &Here<'_>, key: &str, words: &'static [&'static str]) -> Option<String> {
+    here.get(key).and_then(|node| here.site.word(node, words))
+}
+
+fn transports(here: &Here<'_>) -> Vec<String> {
+    let nodes = here.get("transport").map(|node| here.site.list(node));
+    let nodes = nodes.iter().flat_map(|nodes| nodes.iter());
+    nodes
+        .filter_map(|node| here.site.word(node, TRANSPORTS))
+        .collect()
+}
+
+fn hardware_versions(here: &Here<'_>) -> Vec<u32> {
+    let nodes = here
+        .get("hardware_versions")
+        .map(|node| here.site.list(node));
+    let nodes = nodes.iter().flat_map(|nodes| nodes.iter());
+    nodes.filter_map(|node| here.site.u32(node, 4)).collect()
+}
+
+fn signing(here: &Here<'_>, node: &Node) -> Option<Signing> {
+    let Value::Table(table) = &node.value else {
+        return None;
     };
-    Some(Property {
+    let needed = |key| {
+        let node = here.site.required(table, key, "a signature", node.span)?;
+        here.site.text(node)
+    };
+    let (key_file, certificate) = (needed("key_file"), needed("certificate"));
+    Some(Signing {
+        key_file: key_file?,
+        certificate: certificate?,
+    })
+}
+
+fn property(here: &Here<'_>, key: &str, node: &Node) -> Option<Property> {
+    let plain = |value: Text| Property {
         key: key.to_owned(),
-        value: here.site.text(value)?,
-        user_configurable: configurable
-            .and_then(|node| here.site.bool(node))
-            .unwrap_or(true),
+        value,
+        user_configurable: true,
+        kind: "string".into(),
+        password: false,
+        qualifiers: None,
+        category: None,
+        label: None,
+        description: None,
+    };
+    let Value::Table(table) = &node.value else {
+        return Some(plain(here.site.text(node)?));
+    };
+    let flag = |key| table.get(key).and_then(|node| here.site.bool(node));
+    let text = |key| table.get(key).and_then(|node| here.site.text(node));
+    let kind = table
+        .get("type")
+        .and_then(|node| here.site.word(node, PROPERTY_TYPES));
+    let value = match table.get("value") {
+        Some(value) => here.site.text(value)?,
+        // it is for the deployer to say
+        None if flag("user_configurable") != Some(false) => Text::literal(""),
+        None => here
+            .site
+            .required(table, "value", "a property", node.span)
+            .and(None)?,
+    };
+    let qualifiers = table
+        .get("qualifiers")
+        .and_then(|node| here.site.literal(node));
+    // what is known only when it runs is looked at then
+    let known = value.as_literal().unwrap_or_default();
+    let type_ = kind.as_deref().unwrap_or("string");
+    for fault in property_faults(type_, qualifiers.as_deref(), &known) {
+        let message = format!("the property `{key}`: {fault}");
+        here.site.fault("bad-value", message, node.span);
+    }
+    Some(Property {
+        user_configurable: flag("user_configurable").unwrap_or(true),
+        kind: kind.unwrap_or_else(|| "string".into()),
+        password: flag("password").unwrap_or(false),
+        qualifiers,
+        category: text("category"),
+        label: text("label"),
+        description: text("description"),
+        ..plain(value)
     })
 }
 
@@ -108,74 +205,4 @@ pub(super) fn verify(lowering: &Lowering<'_>, here: &Here<'_>) -> Option<Verify>
         retry_timeout,
         sleep: sleep.unwrap_or(Duration::from_secs(1)),
     })
-}
-
-/// `gossfile` and `checks` of a stage or a step.
-pub(super) fn checks(here: &Here<'_>, table: &Table) -> Vec<CheckSource> {
-    let mut sources = Vec::new();
-    if let Some(node) = table.get("gossfile") {
-        let nodes = here.site.list(node);
-        sources.extend(nodes.iter().filter_map(|node| gossfile(here, node)));
-    }
-    if let Some(node) = table.get("checks") {
-        let loader = here.site.loader;
-        let before = loader.errors();
-        let raw = raw(here, node);
-        let mut checks = CheckSet::default();
-        // a value that could not be rendered would be taken for one that is missing
-        if loader.errors() == before {
-            loader.with_faults(|faults| checks = checks::lower(&raw, faults));
-        }
-        sources.push(CheckSource { file: None, checks });
-    }
-    sources
-}
-
-fn gossfile(here: &Here<'_>, node: &Node) -> Option<CheckSource> {
-    let path = relative(&here.site, node)?;
-    let loader = here.site.loader;
-    let file = match loader.text_file(&path) {
-        Ok(Some(file)) => file,
-        Ok(None) => {
-            here.site.fault(
-                "bad-value",
-                format!("`{path}` is not UTF-8 text"),
-                node.span,
-            );
-            return None;
-        }
-        Err(error) => {
-            here.site
-                .push(unreadable("the gossfile", &path, &error, node.span));
-            return None;
-        }
-    };
-    let checks = loader.gossfile(&path, &file);
-    Some(CheckSource {
-        file: Some(PathBuf::from(path)),
-        checks: CheckSet::clone(&checks),
-    })
-}
-
-/// A node for the reader of checks, strings rendered.
-fn raw(here: &Here<'_>, node: &Node) -> Raw {
-    let value = match &node.value {
-        Value::Text(_) => here.site.checked_value(node),
-        Value::Int(number) => RawValue::Int(*number),
-        Value::Float(number) => RawValue::Float(*number),
-        Value::Bool(flag) => RawValue::Bool(*flag),
-        Value::List(nodes) => RawValue::List(nodes.iter().map(|node| raw(here, node)).collect()),
-        Value::Table(table) => {
-            let entries = table.entries.iter().map(|entry| RawEntry {
-                key: entry.key.clone(),
-                key_span: entry.key_span,
-                node: raw(here, &entry.node),
-            });
-            RawValue::Map(entries.collect())
-        }
-    };
-    Raw {
-        span: node.span,
-        value,
-    }
 }

@@ -6,7 +6,7 @@ use crate::config::loader::{Loader, TextFile};
 use crate::config::scopes::Scopes;
 use crate::config::shape::check_table;
 use crate::config::tree::{self, Node, Table};
-use crate::config::{Overrides, Secrets, VariableTable, keys};
+use crate::config::{Overrides, Secrets, VariableTable, expand, keys};
 use crate::diag::{Diagnostic, closest};
 use crate::model::{Axis, Name, Project, ProviderConfig, ProviderKind, Resources};
 
@@ -23,9 +23,10 @@ pub(in crate::config) fn file(
     file: &TextFile,
     overrides: &Overrides,
 ) -> (Project, Secrets, VariableTable) {
-    let (table, faults) = tree::parse(file.id, &file.text);
-    let broken = !faults.is_empty();
+    let (mut table, faults) = tree::parse(file.id, &file.text);
+    let mut broken = !faults.is_empty();
     faults.into_iter().for_each(|fault| loader.push(fault));
+    broken |= expand::expand(loader, &mut table).is_err();
     if !broken {
         loader.with_faults(|faults| check_table(&table, &keys::FILE, faults));
     }
@@ -51,6 +52,7 @@ pub(in crate::config) fn file(
     lowering.machine = machine;
     lowering.providers = providers(&lowering, table.table("providers"));
     lowering.chosen_provider = chosen_provider(&lowering, overrides);
+    lowering.pools = pools(&lowering, table.table("pools"));
     let (targets, default) = targets(loader, &table, &decls);
     let resources = resources(&lowering, table.table("resources"));
     // a broken file has lost lines: what follows from that is no fault of the user's
@@ -60,6 +62,7 @@ pub(in crate::config) fn file(
         unused_scopes(&lowering);
     }
     let providers = std::mem::take(&mut lowering.providers);
+    let pools = std::mem::take(&mut lowering.pools);
     let stages = lowering.take_stages();
     let table = VariableTable {
         rows: scopes.rows(),
@@ -78,6 +81,7 @@ pub(in crate::config) fn file(
         default,
         providers: providers.into_iter().collect(),
         resources,
+        pools,
     };
     (project, Secrets(scopes.secrets.take()), table)
 }
@@ -241,6 +245,19 @@ fn resources(lowering: &Lowering<'_>, table: Option<&Table>) -> Resources {
         machines: table.get("machines").and_then(|node| site.u32(node, 1)),
         memory: table.get("memory").and_then(|node| site.size(node)),
     }
+}
+
+/// Named pools, and how many stages run in each at one time.
+fn pools(lowering: &Lowering<'_>, table: Option<&Table>) -> BTreeMap<Name, u32> {
+    let site = lowering.site("[pools]", &[], BTreeMap::new());
+    let mut pools = BTreeMap::new();
+    for entry in table.into_iter().flat_map(|table| &table.entries) {
+        match Name::parse(&entry.key) {
+            Ok(name) => pools.extend(site.u32(&entry.node, 1).map(|places| (name, places))),
+            Err(error) => site.fault("bad-name", error.to_string(), entry.key_span),
+        }
+    }
+    pools
 }
 
 /// The providers; without any, `local`.

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minijinja::Value as TemplateValue;
 
-use crate::config::checks::{Raw, RawEntry, RawValue};
 use crate::config::loader::Loader;
 use crate::config::scopes::Scopes;
 use crate::config::shape::{Shape, int_fault, text_fault, wrong_type};
@@ -201,14 +200,14 @@ impl Site<'_> {
     }
 
     /// A rendered string for checks, its type kept; nothing (with the fault reported) if it cannot be known now.
-    pub(super) fn checked_value(&self, node: &Node) -> RawValue {
+    pub(super) fn checked_value(&self, node: &Node) -> serde_json::Value {
         match self.eval(node) {
             Some(Val::Text(text)) if text.as_literal().is_none() => {
                 let _ = self.literal(node);
-                RawValue::Null
+                serde_json::Value::Null
             }
-            Some(value) => to_raw(&value, node.span),
-            None => RawValue::Null,
+            Some(value) => to_json(&value),
+            None => serde_json::Value::Null,
         }
     }
 
@@ -348,24 +347,18 @@ fn scalar(value: &Val) -> Option<String> {
     })
 }
 
-fn to_raw(value: &Val, span: Span) -> RawValue {
-    let node = |value: &Val| Raw {
-        span,
-        value: to_raw(value, span),
-    };
+fn to_json(value: &Val) -> serde_json::Value {
     match value {
-        Val::Text(text) => RawValue::Text(text.to_string()),
-        Val::Int(number) => RawValue::Int(*number),
-        Val::Float(number) => RawValue::Float(*number),
-        Val::Bool(flag) => RawValue::Bool(*flag),
-        Val::List(values) => RawValue::List(values.iter().map(node).collect()),
+        Val::Text(text) => text.to_string().into(),
+        Val::Int(number) => (*number).into(),
+        Val::Float(number) => (*number).into(),
+        Val::Bool(flag) => (*flag).into(),
+        Val::List(values) => values.iter().map(to_json).collect(),
         Val::Map(pairs) => {
-            let entries = pairs.iter().map(|(key, value)| RawEntry {
-                key: key.clone(),
-                key_span: span,
-                node: node(value),
-            });
-            RawValue::Map(entries.collect())
+            let entries = pairs
+                .iter()
+                .map(|(key, value)| (key.clone(), to_json(value)));
+            serde_json::Value::Object(entries.collect())
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 
 use minijinja::Value as TemplateValue;
@@ -11,7 +11,7 @@ use crate::config::loader::Loader;
 use crate::config::scopes::Scopes;
 use crate::config::template::output;
 use crate::config::tree::{Entry, Node, Table};
-use crate::diag::{Diagnostic, or_list};
+use crate::diag::{Diagnostic, closest, or_list};
 use crate::model::{
     Axis, Hardware, Name, Origin, ProviderConfig, Ssh, Stage, StageKey, StageKind, Text,
 };
@@ -28,11 +28,14 @@ pub(super) struct Lowering<'s> {
     pub(super) project: (&'s str, &'s str),
     pub(super) axes: &'s [Axis],
     pub(super) decls: &'s [StageDecl<'s>],
+    by_name: HashMap<&'s Name, &'s StageDecl<'s>>,
     /// `[machine]`.
     pub(super) machine: Option<&'s Table>,
     pub(super) providers: Vec<(Name, ProviderConfig)>,
     /// The one that the command line names for stages that name none.
     pub(super) chosen_provider: Option<Name>,
+    /// `[pools]`.
+    pub(super) pools: BTreeMap<Name, u32>,
     pub(super) taking_part: &'s BTreeMap<Name, BTreeSet<String>>,
     pub(super) outputs: &'s BTreeMap<Name, Vec<String>>,
     /// `stages`, `run` and `project` for templates.
@@ -120,9 +123,11 @@ impl<'s> Lowering<'s> {
             project,
             axes,
             decls,
+            by_name: decls.iter().rev().map(|decl| (&decl.name, decl)).collect(),
             machine: None,
             providers: Vec::new(),
             chosen_provider: None,
+            pools: BTreeMap::new(),
             taking_part,
             outputs,
             common: vec![
@@ -140,7 +145,7 @@ impl<'s> Lowering<'s> {
     }
 
     pub(super) fn decl(&self, name: &Name) -> Option<&'s StageDecl<'s>> {
-        self.decls.iter().find(|decl| decl.name == *name)
+        self.by_name.get(name).copied()
     }
 
     /// Lowers every stage at every point of its axes.
@@ -202,6 +207,7 @@ impl<'s> Lowering<'s> {
                     .map(|name| self.key_at(&name, key)),
             );
         }
+        let pool = here.get("pool").and_then(|node| self.pool(&here, node));
         if let Some(kind) = kind {
             self.stages.borrow_mut().push(Stage {
                 key: key.clone(),
@@ -211,9 +217,28 @@ impl<'s> Lowering<'s> {
                 needs: needs.into_iter().collect(),
                 timeout,
                 retries: retries.unwrap_or(0),
+                pool,
             });
         }
         hand_on
+    }
+
+    fn pool(&self, here: &Here<'_>, node: &Node) -> Option<Name> {
+        let name = Name::parse(&here.site.literal(node)?).ok()?;
+        if self.pools.contains_key(&name) {
+            return Some(name);
+        }
+        let near = closest(name.as_str(), self.pools.keys().map(Name::as_str));
+        let help = near.map_or_else(
+            || format!("say how many of its stages run at one time: `[pools]`, `{name} = 1`"),
+            |near| format!("did you mean `{near}`?"),
+        );
+        here.site.push(
+            Diagnostic::error("unknown-pool", format!("unknown pool `{name}`"))
+                .label(node.span, "")
+                .help(help),
+        );
+        None
     }
 
     fn kind(&self, here: &Here<'_>, hand_on: &mut Inherited) -> Option<StageKind> {
@@ -318,8 +343,7 @@ impl<'s> Lowering<'s> {
             .find(|(name, _)| name.as_str() == text);
         if known.is_none() {
             let names = self.providers.iter().map(|(name, _)| name.as_str());
-            let near =
-                crate::diag::closest(text, names).map(|near| format!("did you mean `{near}`?"));
+            let near = closest(text, names).map(|near| format!("did you mean `{near}`?"));
             here.site.push(
                 Diagnostic::error("unknown-provider", format!("unknown provider `{text}`"))
                     .label(node.span, "")

@@ -4,9 +4,9 @@ use crate::config::keys::ACTIONS;
 use crate::config::loader::unreadable;
 use crate::config::tree::{Node, Table, Value};
 use crate::diag::{Diagnostic, Span, or_list};
-use crate::model::{Duration, Provision, Shell, ShellSource, Ssh, Step, StepAction, Text};
+use crate::model::{Duration, Provision, Shell, ShellSource, Ssh, Step, StepAction, Text, Trim};
 
-use super::pack::checks;
+use super::checks::checks;
 use super::stage::{Here, Inherited, Lowering};
 use super::when::When;
 use super::{command, machine};
@@ -36,9 +36,17 @@ pub(super) fn provision(
         ssh: ssh?,
         steps,
         shutdown,
-        checkpoint: machine::checkpoint(here),
+        checkpoint: machine::checkpoint(here, here.get("checkpoint")).unwrap_or_default(),
+        trim: trim(here),
         vm_name: machine::vm_name(here),
     })
+}
+
+fn trim(here: &Here<'_>) -> Trim {
+    here.get("trim")
+        .and_then(|node| here.site.word(node, Trim::WORDS))
+        .and_then(|word| Trim::from_word(&word))
+        .unwrap_or_default()
 }
 
 /// Whether `only` and `except` let the step run at these axis values.
@@ -67,6 +75,7 @@ fn step(here: &Here<'_>, span: Span, table: &Table, ssh: Option<&Ssh>) -> Option
         retries: retries.unwrap_or(0),
         timeout,
         pause_before,
+        checkpoint: machine::checkpoint(here, table.get("checkpoint")),
     })
 }
 
@@ -109,17 +118,7 @@ fn action(
         }
         _ => {
             let table = node.as_table()?;
-            let mut sources = checks(here, table);
-            if sources.len() > 1 {
-                // one step, one source: a gossfile's checks and those written here are asked together
-                let rest = sources.split_off(1);
-                let all = rest.into_iter().flat_map(|source| source.checks.checks);
-                sources[0].checks.checks.extend(all);
-            }
-            Some((
-                "check".to_owned(),
-                StepAction::Check(sources.into_iter().next()?),
-            ))
+            Some(("check".to_owned(), StepAction::Check(checks(here, table))))
         }
     }
 }

@@ -346,8 +346,9 @@ impl<'t> Scopes<'t> {
 }
 
 /// Roots of templates that are not scopes.
-pub(super) const RESERVED: &[&str] =
-    &["axis", "project", "stages", "outputs", "run", "http", "ssh"];
+pub(super) const RESERVED: &[&str] = &[
+    "axis", "project", "stages", "outputs", "run", "http", "ssh", "forge",
+];
 
 impl<'t> ScopeDecl<'t> {
     fn new(name: Name, span: Span, table: &'t Table) -> Self {

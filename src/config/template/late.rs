@@ -22,7 +22,7 @@ pub(in crate::config) fn secret(scope: &str, variable: &str) -> String {
     token(&["s", scope, variable])
 }
 
-/// The token of `run.NAME` or `http.NAME`.
+/// The token of `run.NAME`, `http.NAME`, `ssh.NAME` or `forge.NAME`.
 pub(in crate::config) fn fact(name: &str) -> String {
     token(&["f", name])
 }
@@ -32,7 +32,7 @@ fn token(parts: &[&str]) -> String {
 }
 
 /// Whether `text` has a token, whole or not.
-pub(super) fn has_token(text: &str) -> bool {
+pub(in crate::config) fn has_token(text: &str) -> bool {
     text.contains([OPEN, CLOSE])
 }
 
@@ -89,6 +89,7 @@ fn symbol(inner: &str) -> Option<Symbol> {
         ("f", "run.host", None) => plain(Late::Run(RunVar::Host)),
         ("f", "http.ip", None) => plain(Late::HttpIp),
         ("f", "http.port", None) => plain(Late::HttpPort),
+        ("f", "forge.report", None) => plain(Late::Report),
         ("f", "ssh.public_key", None) => plain(Late::SshPublicKey),
         _ => None,
     }

@@ -7,6 +7,7 @@
 mod engine;
 mod late;
 mod scan;
+mod splice;
 mod tokens;
 
 use std::cell::RefCell;
@@ -21,9 +22,10 @@ use crate::diag::closest;
 use crate::model::{Part, Text};
 
 use engine::{ENGINE, FILTERS, LATE_FILTERS, TOO_EARLY};
-pub(super) use late::{Bind, fact, output, own_output, secret};
+pub(super) use late::{Bind, fact, has_token, output, own_output, secret};
 use scan::Piece;
 pub(super) use scan::{Ref, Scan, is_template, root_name};
+pub(super) use splice::{Splice, Spliced, quoted, splice};
 
 /// A rendered value.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,8 +2,8 @@
 
 use super::support::{FakeWorld, stage};
 use crate::model::{
-    CommandLine, Input, Late, Login, MediaFile, MediaVia, Name, ProviderKind, ShellSource,
-    StageKind, StepAction,
+    Algorithm, CommandLine, Input, Late, Login, MediaFile, MediaVia, Name, ProviderKind,
+    ShellSource, StageKind, StepAction, Variant,
 };
 
 const PROJECT: &str = r#"
@@ -199,7 +199,10 @@ fn hardware_login_and_shutdown_are_inherited_and_overridden() {
         panic!()
     };
     assert_eq!(verify.ssh.user.to_string(), "admin");
-    assert_eq!(verify.checks[0].checks.checks.len(), 1);
+    assert_eq!(
+        verify.checks.inline.as_deref(),
+        Some(r#"{"command":{"ok":{"exec":"true","exit-status":0}}}"#)
+    );
     let stage = stage(&loaded, "provision[os=big]");
     assert_eq!(
         (
@@ -241,6 +244,44 @@ fn steps_are_chosen_by_axis_values() {
         matches!(&shell.scripts[..], [ShellSource::Inline(text)] if text.to_string() == "set -x\necho ${run.date}")
     );
     assert_eq!(shell.env["A"].to_string(), "big");
+}
+
+#[test]
+fn an_appliance_with_everything() {
+    let text = "version = 1\n[project]\nname = \"p\"\n[stages.iso-base]\niso = { urls = [\"https://x/a.iso\"], checksum = \"none\" }\nssh = { user = \"root\", password = \"x\" }\nshutdown = \"off\"\n[stages.export]\nfrom = \"iso-base\"\n[stages.pack-ova]\nfrom = \"export\"\nvendor = \"v\"\nfull_version = \"1.0-g1\"\nproduct_url = \"https://p\"\nvendor_url = \"https://v\"\napp_url = \"https://a\"\nclass = \"c\"\ninstance = \"i\"\neula = [\"one\", \"two\"]\ntransport = \"iso\"\nhardware_versions = [14, 15]\ntpm = true\ndigest = \"sha512\"\nvariant = \"virtualbox\"\nsign = { key_file = \"k.pem\", certificate = \"c.pem\" }\novf_template = \"a.ovf.j2\"\n[stages.pack-ova.properties]\nplain = \"x\"\nfull = { value = \"80\", type = \"uint16\", password = true, qualifiers = \"MaxLen(5)\", category = \"Web\", label = \"Port\", description = \"Of the server\" }\nopen = {}\n";
+    let world = FakeWorld::new(text).file("a.ovf.j2", "").file("c.pem", "");
+    let loaded = world.loaded();
+    let StageKind::PackOva(pack) = &stage(&loaded, "pack-ova").kind else {
+        panic!()
+    };
+    let text = |text: &Option<crate::model::Text>| text.as_ref().map(ToString::to_string);
+    assert_eq!(text(&pack.full_version).as_deref(), Some("1.0-g1"));
+    assert_eq!(text(&pack.app_url).as_deref(), Some("https://a"));
+    assert_eq!(
+        (text(&pack.class), text(&pack.instance)),
+        (Some("c".into()), Some("i".into()))
+    );
+    assert_eq!(pack.eulas.len(), 2);
+    assert_eq!(pack.transports, ["iso"]);
+    assert_eq!(pack.hardware_versions, [14, 15]);
+    assert!(pack.tpm);
+    assert_eq!(
+        (pack.digest, pack.variant),
+        (Algorithm::Sha512, Variant::Virtualbox)
+    );
+    assert_eq!(pack.sign.as_ref().unwrap().certificate.to_string(), "c.pem");
+    assert_eq!(pack.template.as_deref(), Some("a.ovf.j2"));
+    let [plain, full, open] = &pack.properties[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (plain.kind.as_str(), plain.user_configurable),
+        ("string", true)
+    );
+    assert_eq!((full.kind.as_str(), full.password), ("uint16", true));
+    assert_eq!(full.qualifiers.as_deref(), Some("MaxLen(5)"));
+    assert_eq!(text(&full.category).as_deref(), Some("Web"));
+    assert_eq!(open.value.to_string(), "");
 }
 
 #[test]
@@ -528,4 +569,24 @@ fn a_stage_sees_the_variables_of_its_scopes() {
         ]
     );
     assert!(loaded.variables.of_stage(&name("clone"), &mini).is_empty());
+}
+
+#[test]
+fn an_installer_is_told_where_to_report_in_any_kickstart_and_the_fingerprint_does_not_see_the_address()
+ {
+    let text = "[stages.iso-base]\niso = { url = 'x.iso', checksum = 'none' }\nkickstart = { dir = 'ks' }\n\
+                boot = { keys = '<tab> report={{ forge.report }}<enter>' }\nssh = { user = 'root', agent = true }\n";
+    let world = FakeWorld::new(text).file("ks/ks.cfg", "wget {{ forge.report }}/post");
+    let loaded = world.loaded();
+    let StageKind::IsoBase(base) = &stage(&loaded, "iso-base").kind else {
+        panic!("it is no iso-base")
+    };
+    assert_eq!(
+        base.boot.keys.to_string(),
+        "<tab> report=${forge.report}<enter>"
+    );
+    let MediaFile::Text { content, .. } = &base.kickstart.as_ref().unwrap().files[0] else {
+        panic!("{base:?}")
+    };
+    assert_eq!(content.to_string(), "wget ${forge.report}/post");
 }

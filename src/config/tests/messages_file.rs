@@ -23,7 +23,7 @@ fn unknown_keys() {
     7 | speed = 3
       | ^^^^^
       |
-      = help: known keys: run, inputs, outputs, env, pass_env, dir, always, kind, from, needs, scopes, axes, timeout, retries, overrides
+      = help: known keys: run, inputs, gitignore, outputs, env, pass_env, dir, always, depfile, deps, deps_prefix, kind, template, params, foreach, from, needs, scopes, axes, timeout, retries, pool, overrides
 
     error: unknown key `quux` in builds.toml
      --> builds.toml:8:2
@@ -31,7 +31,7 @@ fn unknown_keys() {
     8 | [quux]
       |  ^^^^
       |
-      = help: known keys: version, default, project, axes, providers, scopes, machine, stages, targets, resources
+      = help: known keys: version, default, include, project, axes, providers, scopes, machine, stages, stage-templates, targets, resources, pools
     "#);
 }
 

@@ -155,22 +155,13 @@ fn checks_are_read_where_they_stand() {
     12 | checks = { comand = { x = { exit-status = 0 } }, command = { y = { exit-status = "{{ run.id }}" } } }
        |                                                                                  ^^^^^^^^^^^^^^
 
-    error: this check of `tcp:22` asks nothing
-     --> g.yaml:2:3
-      |
-    2 |   tcp:22:
-      |   ^^^^^^
-      |
-      = help: what can be asked: listening, ip
-
-    error: unknown attribute `listning` of `port`
+    error: `port` has no attribute `listning`
      --> g.yaml:3:5
       |
     3 |     listning: true
       |     ^^^^^^^^
       |
       = help: did you mean `listening`?
-      = help: supported: listening, ip, port, title, meta, skip
     "#);
 }
 

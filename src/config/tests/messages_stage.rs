@@ -328,3 +328,94 @@ fn steps_that_do_nothing() {
        |           ^^
     "#);
 }
+
+#[test]
+fn appliances_that_cannot_be() {
+    let text = "[stages.export]\nfrom = \"x\"\n[stages.pack-ova]\nfrom = \"export\"\ndigest = \"md5\"\nvariant = \"hyperv\"\ntransport = [\"iso\", \"pigeon\"]\nsign = { key_file = \"k.pem\" }\novf_template = \"/etc/x\"\n[stages.pack-ova.properties]\na = { value = \"x\", type = \"uint8\" }\nb = { value = \"x\", type = \"word\" }\nc = { qualifiers = \"MinLen\" }\nd = { user_configurable = false }\n";
+    let faults = FakeWorld::new(text).faults();
+    for fault in [
+        "expected `sha256` or `sha512`, found `md5`",
+        "expected `vmware` or `virtualbox`, found `hyperv`",
+        "found `pigeon`",
+        "a signature needs `certificate`",
+        "the property `a`: `x` is no value of type uint8",
+        "found `word`",
+        "the property `c`: the qualifiers `MinLen` cannot be read",
+        "a property needs `value`",
+    ] {
+        assert!(faults.contains(fault), "{fault} is not in\n{faults}");
+    }
+}
+
+#[test]
+fn what_a_command_tells_that_it_reads() {
+    let text = "[pools]\nlink = 2\n[stages.a]\nkind = \"command\"\nrun = \"true\"\ndeps = \"gcc\"\npool = \"lnk\"\n[stages.b]\nkind = \"command\"\nrun = \"true\"\ndeps = \"msvc\"\ndepfile = \"b.d\"\n[stages.c]\nkind = \"command\"\nrun = \"true\"\ndepfile = \"../c.d\"\ndeps_prefix = \"x\"\n[stages.e]\nkind = \"command\"\nrun = \"true\"\ndepfile = \"e.d\"\noutputs = { d = \"e.d\" }\n[stages.f]\nkind = \"command\"\nrun = \"true\"\ndepfile = \"e.d\"\n[stages.d]\nkind = \"command\"\nrun = \"true\"\ndeps = \"make\"\n";
+    assert_snapshot!(FakeWorld::new(text).faults(), @r#"
+    error: `deps = "gcc"` needs a `depfile`
+     --> builds.toml:6:8
+      |
+    6 | deps = "gcc"
+      |        ^^^^^
+      |
+      = help: such as `depfile = "build/main.d"`, and `-MD -MF build/main.d` for the compiler
+
+    error: unknown pool `lnk`
+     --> builds.toml:7:8
+      |
+    7 | pool = "lnk"
+      |        ^^^^^
+      |
+      = help: did you mean `link`?
+
+    error: `depfile` and `deps = "msvc"` both tell what was read
+      --> builds.toml:12:1
+       |
+    12 | depfile = "b.d"
+       | ^^^^^^^
+
+    error: `../c.d` leads out of the project
+      --> builds.toml:16:11
+       |
+    16 | depfile = "../c.d"
+       |           ^^^^^^^^
+
+    error: `deps_prefix` is for `deps = "msvc"` alone
+      --> builds.toml:17:1
+       |
+    17 | deps_prefix = "x"
+       | ^^^^^^^^^^^
+
+    error: `e` and `f` both write `e.d`
+      --> builds.toml:26:11
+       |
+    26 | depfile = "e.d"
+       |           ^^^^^
+
+    error: expected `gcc` or `msvc`, found `make`
+      --> builds.toml:30:8
+       |
+    30 | deps = "make"
+       |        ^^^^^^
+    "#);
+}
+
+#[test]
+fn a_pool_that_is_not_there() {
+    let text =
+        "[stages.a]\nkind = \"command\"\nrun = \"true\"\npool = \"link\"\n[pools]\nfull = 0\n";
+    assert_snapshot!(FakeWorld::new(text).faults(), @r#"
+    error: unknown pool `link`
+     --> builds.toml:4:8
+      |
+    4 | pool = "link"
+      |        ^^^^^^
+      |
+      = help: say how many of its stages run at one time: `[pools]`, `link = 1`
+
+    error: expected 1 to 4294967295, found 0
+     --> builds.toml:6:8
+      |
+    6 | full = 0
+      |        ^
+    "#);
+}

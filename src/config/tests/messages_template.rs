@@ -94,6 +94,19 @@ fn roots_that_do_not_exist() {
 }
 
 #[test]
+fn the_report_url_is_for_installers() {
+    assert_snapshot!(of_env("[\"common\"]", "{{ forge.report }}"), @r#"
+    error: `forge.report` is not defined
+      --> builds.toml:20:17
+       |
+    20 | env = { A = "{{ forge.report }}" }
+       |                 ^^^^^^^^^^^^
+       |
+       = help: `forge.report` is known in stages of kind `iso-base`
+    "#);
+}
+
+#[test]
 fn environment_that_is_not_set() {
     assert_snapshot!(of_env("[\"vcenter\"]", "{{ vcenter.server }}"), @r#"
     error: `vcenter.server` is not defined: the environment has no `VCENTER_SERVER`

@@ -1,5 +1,6 @@
 //! Loading, seen from outside.
 
+mod expand;
 mod language;
 mod messages_file;
 mod messages_machine;

@@ -85,11 +85,14 @@ impl World for FakeWorld {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>> {
-        let dir = Self::relative(dir) + "/";
+        let dir = match Self::relative(dir).as_str() {
+            "" => String::new(),
+            dir => format!("{dir}/"),
+        };
         let files: Vec<PathBuf> = self
             .files
             .keys()
-            .filter_map(|path| path.strip_prefix(&dir))
+            .filter_map(|path| path.strip_prefix(dir.as_str()))
             .map(PathBuf::from)
             .collect();
         if files.is_empty() {

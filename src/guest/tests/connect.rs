@@ -173,6 +173,7 @@ async fn by_agent() {
         password: None,
         key_files: Vec::new(),
         agent: true,
+        known_hosts: None,
     };
     let cancel = Cancel::new();
     let guest = Guest::connect_with(&target, soon(), &cancel, &|_| {}, QUICK).await;

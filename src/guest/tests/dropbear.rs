@@ -55,6 +55,7 @@ impl Dropbear {
             password: None,
             key_files: vec![path.join("user")],
             agent: false,
+            known_hosts: None,
         };
         Some(Self { dir, target, child })
     }

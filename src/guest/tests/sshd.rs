@@ -115,6 +115,7 @@ impl Sshd {
             password: None,
             key_files: vec![self.dir.path().join("user")],
             agent: false,
+            known_hosts: None,
         }
     }
 }

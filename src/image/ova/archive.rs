@@ -7,6 +7,10 @@ use crate::image::ovf;
 use crate::image::source::Window;
 
 const BLOCK: u64 = 512;
+/// How compressed files begin.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// A member has a few headers of its own at most.
+const MOST_HEADERS: u32 = 8;
 /// A package has a handful of files; chunked disks make it some hundreds.
 const MOST_MEMBERS: usize = 10_000;
 /// Long names and extended headers are short.
@@ -68,6 +72,13 @@ impl Package {
             .is_some_and(|e| e.eq_ignore_ascii_case("ovf"));
         if is_descriptor {
             return Self::of_directory(path, window);
+        }
+        let mut magic = [0; 2];
+        if window.read_exact_at(&mut magic, 0).is_ok() && magic == GZIP {
+            return Err(OvaError::Damaged {
+                offset: 0,
+                what: "this is a gzip file, no tar file: unpack it with `gunzip` first".into(),
+            });
         }
         let package = Self::of_archive(&window);
         match (&package.damage, package.members.is_empty()) {
@@ -204,8 +215,13 @@ type Damage = (u64, String);
 impl Walk<'_> {
     /// The next file; `None` at the end.
     fn next(&mut self) -> Result<Option<Member>, Damage> {
+        let mut headers = 0;
         loop {
             let start = self.position;
+            headers += 1;
+            if headers > MOST_HEADERS {
+                return Err((start, "there are too many headers before a file".to_owned()));
+            }
             let damaged = |what: &str| (start, what.to_owned());
             let Some(header) = self.header()? else {
                 return Ok(None);

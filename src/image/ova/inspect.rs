@@ -70,8 +70,13 @@ pub struct PropertySummary {
     pub key: String,
     /// Its value.
     pub value: String,
+    /// Its type: `string`.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// Whether deployers may change it.
     pub user_configurable: bool,
+    /// Whether it is shown as dots where it is asked for.
+    pub password: bool,
 }
 
 impl Package {
@@ -96,7 +101,9 @@ impl Package {
                 .map(|p| PropertySummary {
                     key: p.key.clone(),
                     value: p.value.clone(),
+                    kind: p.kind.clone(),
                     user_configurable: p.user_configurable,
+                    password: p.password,
                 })
                 .collect(),
             name: appliance.name,
@@ -146,7 +153,9 @@ impl fmt::Display for Summary {
             let PropertySummary {
                 key,
                 value,
+                kind: _,
                 user_configurable,
+                password: _,
             } = property;
             let open = match user_configurable {
                 true => " (may be changed)",

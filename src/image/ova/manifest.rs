@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Algorithm, Digest};
+use crate::model::Algorithm;
 
 /// A manifest's lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,14 +25,17 @@ pub struct ManifestEntry {
 }
 
 impl Manifest {
-    /// The manifest of these files.
-    pub fn of<'a>(files: impl IntoIterator<Item = (&'a str, Digest)>) -> Self {
+    /// The manifest of files with these hexadecimal digests.
+    pub fn of<'a>(
+        algorithm: Algorithm,
+        files: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> Self {
         let entries = files
             .into_iter()
-            .map(|(file, digest)| ManifestEntry {
-                algorithm: Algorithm::Sha256,
+            .map(|(file, hex)| ManifestEntry {
+                algorithm,
                 file: file.to_owned(),
-                hex: digest.hex(),
+                hex,
             })
             .collect();
         Self {
@@ -105,13 +108,17 @@ impl fmt::Display for Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Digest;
 
     #[test]
     fn a_manifest_goes_to_text_and_back() {
-        let manifest = Manifest::of([
-            ("a.ovf", Digest::of(b"a")),
-            ("disk (1).vmdk", Digest::of(b"b")),
-        ]);
+        let manifest = Manifest::of(
+            Algorithm::Sha256,
+            [
+                ("a.ovf", Digest::of(b"a").hex()),
+                ("disk (1).vmdk", Digest::of(b"b").hex()),
+            ],
+        );
         let text = manifest.to_string();
         assert!(
             text.starts_with("SHA256(a.ovf)= ca978112ca1bbdcafac231b39a23dc4da786eff8"),

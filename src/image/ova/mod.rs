@@ -4,22 +4,30 @@
 //! as plain USTAR. A [`Package`] is read from an `.ova`, or from an `.ovf` with its files beside it.
 
 mod archive;
+mod hash;
 mod inspect;
 mod manifest;
 mod pack;
+mod sign;
+mod signature;
 mod unpack;
 mod verify;
+mod write;
 
 use std::io;
 use std::path::PathBuf;
 
 use super::ovf::OvfError;
+use crate::model::Size;
 
 pub use archive::{Format, Member, Package};
 pub use inspect::{DiskSummary, FileSummary, PropertySummary, Summary};
 pub use manifest::{Manifest, ManifestEntry};
-pub use pack::{PackFile, PackInput, PackedOva, pack};
-pub use verify::{Finding, Report, Severity};
+pub use pack::{ManifestPlace, PackFile, PackInput, PackedOva, aligned, grow, pack};
+pub use sign::{SignedOva, sign};
+pub use signature::{SignError, Signer};
+pub use unpack::UnpackLimits;
+pub use verify::{Finding, Importer, Options, Report, Severity, SignatureReport};
 
 /// Why a package could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +71,20 @@ pub enum OvaError {
     /// There is no descriptor in it.
     #[error("there is no .ovf in it")]
     NoDescriptor,
+    /// It cannot be signed.
+    #[error("it cannot be signed: {0}")]
+    Sign(#[from] SignError),
+    /// What is wrong with it would be signed as well.
+    #[error("it is not signed: {0}")]
+    Unsound(String),
+    /// More bytes than may be written.
+    #[error("the files are {size} together, more than the {most} that may be unpacked")]
+    TooLarge {
+        /// What they have.
+        size: Size,
+        /// What they may have.
+        most: Size,
+    },
     /// A member that is not unpacked.
     #[error("`{name}` is not unpacked: {why}")]
     Unsafe {

@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::*;
-use crate::image::ovf::{self, Description, DiskFile, Product};
+use crate::image::ovf::{self, Deploy, Description, DiskFile, Product};
 use crate::image::vmdk::{self, WriteOptions};
 use crate::image::{RawDisk, Window};
 use crate::model::{Controller, Digest, Disk, Firmware, Hardware, Nic, NicAdapter, Size};
@@ -63,7 +63,8 @@ pub(super) fn make() -> Made {
             ..Product::default()
         },
         annotation: None,
-        eula: None,
+        eulas: Vec::new(),
+        deploy: Deploy::default(),
     };
     Made {
         descriptor: ovf::write(&description).unwrap().text,
@@ -77,16 +78,14 @@ pub(super) fn make() -> Made {
 }
 
 impl Made {
+    pub(super) fn input<'a>(&'a self, name: &'a str) -> PackInput<'a> {
+        PackInput::new(name, &self.descriptor, &self.files, 1_700_000_000)
+    }
+
     pub(super) fn pack(&self, name: &str) -> Result<(PathBuf, PackedOva), OvaError> {
         let path = self.dir.path().join("app.ova");
-        let input = PackInput {
-            name,
-            descriptor: &self.descriptor,
-            files: &self.files,
-            mtime: 1_700_000_000,
-        };
         let out = File::create(&path).unwrap();
-        let packed = pack(&input, &out, &|_| {}, &Cancel::new())?;
+        let packed = pack(&self.input(name), &out, &|_| {}, &Cancel::new())?;
         Ok((path, packed))
     }
 }
@@ -144,6 +143,77 @@ fn the_same_input_gives_the_same_package_with_and_without_known_digests() {
     let first = made.pack("app").unwrap().1;
     made.files[0].digest = None;
     assert_eq!(made.pack("app").unwrap().1, first);
+}
+
+#[test]
+fn a_manifest_at_the_end_says_the_same() {
+    let mut made = make();
+    let front = made.pack("app").unwrap().1;
+    let path = made.dir.path().join("end.ova");
+    for known in [true, false] {
+        made.files[0].digest = made.files[0].digest.filter(|_| known);
+        let input = PackInput {
+            manifest: ManifestPlace::End,
+            ..made.input("app")
+        };
+        let packed = pack(
+            &input,
+            &File::create(&path).unwrap(),
+            &|_| {},
+            &Cancel::new(),
+        )
+        .unwrap();
+        assert_eq!(packed.manifest, front.manifest);
+        assert_eq!(packed.digest, Digest::of(&fs::read(&path).unwrap()));
+        let package = Package::open(&path).unwrap();
+        let names: Vec<_> = package.members.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["app.ovf", "app-disk1.vmdk", "app.mf"]);
+    }
+}
+
+#[test]
+fn a_disk_that_becomes_the_package_gives_the_same_bytes() {
+    let mut made = make();
+    let descriptor = aligned(&made.input("app")).unwrap();
+    made.descriptor = descriptor;
+    assert_eq!(aligned(&made.input("app")).unwrap(), made.descriptor);
+    let (path, packed) = made.pack("app").unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let disk = fs::read(&made.files[0].path).unwrap();
+    let start = bytes.windows(disk.len()).position(|w| w == disk).unwrap();
+    assert_eq!(start % 4096, 0);
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&made.files[0].path)
+        .unwrap();
+    match grow(&made.input("app"), &file, &|_| {}, &Cancel::new()).unwrap() {
+        Some(grown) => {
+            assert_eq!(grown, packed);
+            assert!(fs::read(&made.files[0].path).unwrap() == bytes);
+        }
+        // a file system that cannot leaves the file as it was
+        None => assert!(fs::read(&made.files[0].path).unwrap() == disk),
+    }
+}
+
+#[test]
+fn a_disk_whose_growing_ends_early_is_as_it_was() {
+    let mut made = make();
+    made.descriptor = aligned(&made.input("app")).unwrap();
+    let disk = fs::read(&made.files[0].path).unwrap();
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&made.files[0].path)
+        .unwrap();
+    let cancel = Cancel::new();
+    cancel.cancel(crate::sys::CancelKind::Graceful);
+    match grow(&made.input("app"), &file, &|_| {}, &cancel) {
+        Err(error) => assert_eq!(error.to_string(), "interrupted"),
+        Ok(packed) => assert_eq!(packed, None),
+    }
+    assert!(fs::read(&made.files[0].path).unwrap() == disk);
 }
 
 #[test]
@@ -215,12 +285,7 @@ fn bad_input_is_refused() {
 #[test]
 fn a_cancel_ends_packing() {
     let made = make();
-    let input = PackInput {
-        name: "app",
-        descriptor: &made.descriptor,
-        files: &made.files,
-        mtime: 0,
-    };
+    let input = PackInput::new("app", &made.descriptor, &made.files, 0);
     let cancel = Cancel::new();
     cancel.cancel(crate::sys::CancelKind::Graceful);
     let out = tempfile::tempfile().unwrap();
@@ -241,6 +306,11 @@ fn what_is_no_package_is_told() {
     assert_eq!(
         Package::open(&path).unwrap_err().to_string(),
         "the ova is damaged at byte 0: the file is empty"
+    );
+    fs::write(&path, b"\x1f\x8b and so on").unwrap();
+    assert_eq!(
+        Package::open(&path).unwrap_err().to_string(),
+        "the ova is damaged at byte 0: this is a gzip file, no tar file: unpack it with `gunzip` first"
     );
     let (good, _) = make()
         .pack("app")
@@ -283,14 +353,18 @@ fn unpacking_gives_the_files_back_and_replaces_none() {
     let dir = made.dir.path().join("deep/out");
     let told = std::sync::atomic::AtomicU64::new(0);
     let progress = |n| told.store(n, std::sync::atomic::Ordering::Relaxed);
-    let paths = package.unpack(&dir, &progress, &Cancel::new()).unwrap();
+    let paths = package
+        .unpack(&dir, UnpackLimits::NONE, &progress, &Cancel::new())
+        .unwrap();
     let total: u64 = package.members.iter().map(|m| m.data.len()).sum();
     assert_eq!(told.into_inner(), total);
     for (path, (_, bytes)) in paths.iter().zip(members()) {
         assert!(fs::read(path).unwrap() == bytes, "{path:?}");
     }
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 3, "no staging is left");
-    let again = package.unpack(&dir, &|_| {}, &Cancel::new()).unwrap_err();
+    let again = package
+        .unpack(&dir, UnpackLimits::NONE, &|_| {}, &Cancel::new())
+        .unwrap_err();
     assert_eq!(
         again.to_string(),
         "`app.ovf` is not unpacked: there is a file of this name already"
@@ -303,7 +377,9 @@ fn nothing_is_unpacked_from_a_package_that_means_harm() {
     let out = dir.path().join("out");
     let good = ("a.ovf".to_owned(), b"x".to_vec());
     let unpack = |package: &Package| {
-        let error = package.unpack(&out, &|_| {}, &Cancel::new()).unwrap_err();
+        let error = package
+            .unpack(&out, UnpackLimits::NONE, &|_| {}, &Cancel::new())
+            .unwrap_err();
         assert!(!out.exists(), "something was written");
         error.to_string()
     };
@@ -340,6 +416,52 @@ fn nothing_is_unpacked_from_a_package_that_means_harm() {
         unpack(&truncated),
         "the ova is damaged at byte 1024: the file ends within a member"
     );
+}
+
+#[test]
+fn holes_that_claim_to_be_files_are_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bomb.ova");
+    let size = 300 << 30;
+    fs::write(&path, write::header("a.ovf", size, 0)).unwrap();
+    File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(size + 2048)
+        .unwrap();
+    let out = dir.path().join("out");
+    let package = Package::open(&path).unwrap();
+    let unpack = |limits| {
+        package
+            .unpack(&out, limits, &|_| {}, &Cancel::new())
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        unpack(UnpackLimits::default()),
+        "the files are 300GiB together, more than the 256GiB that may be unpacked"
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn headers_without_end_are_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("headers.ova");
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(0);
+    header.set_cksum();
+    fs::write(&path, header.as_bytes().repeat(100)).unwrap();
+    assert_eq!(
+        Package::open(&path).unwrap_err().to_string(),
+        "the ova is damaged at byte 4096: there are too many headers before a file"
+    );
+    // empty files, more of them than any package has
+    fs::write(&path, write::header("a", 0, 0).repeat(10_002)).unwrap();
+    let package = Package::open(&path).unwrap();
+    assert_eq!(package.damage.unwrap().1, "there are too many files in it");
 }
 
 #[test]

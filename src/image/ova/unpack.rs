@@ -9,7 +9,31 @@ use super::archive::{Member, Package};
 use super::{OvaError, check_name};
 use crate::image::Progress;
 use crate::image::source::CopyOutcome;
+use crate::model::Size;
 use crate::sys::Cancel;
+
+/// What a package that comes from elsewhere may make of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnpackLimits {
+    /// The most bytes that all files together may have. Holes count: a file that is nothing else costs its sender nothing.
+    pub size: Size,
+}
+
+impl UnpackLimits {
+    /// For a package that one has made oneself.
+    pub const NONE: Self = Self {
+        size: Size::from_bytes(u64::MAX),
+    };
+}
+
+impl Default for UnpackLimits {
+    /// More than appliances have.
+    fn default() -> Self {
+        Self {
+            size: Size::from_bytes(256 << 30),
+        }
+    }
+}
 
 impl Package {
     /// Writes all members into `dir`, which is made if need be; existing files are never replaced. `progress` counts the
@@ -17,6 +41,7 @@ impl Package {
     pub fn unpack(
         &self,
         dir: &Path,
+        limits: UnpackLimits,
         progress: Progress<'_>,
         cancel: &Cancel,
     ) -> Result<Vec<PathBuf>, OvaError> {
@@ -30,14 +55,22 @@ impl Package {
         for member in &self.members {
             check_member(member, dir, &mut seen)?;
         }
+        let sizes = self.members.iter().map(|member| member.data.len());
+        let size = Size::from_bytes(sizes.fold(0, u64::saturating_add));
+        if size > limits.size {
+            return Err(OvaError::TooLarge {
+                size,
+                most: limits.size,
+            });
+        }
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| OvaError::Io { path, source }
         };
-        fs::create_dir_all(dir).map_err(failed(dir))?;
+        let made = Made::directory(dir).map_err(failed(dir))?;
         // Same file system, so that the files appear by rename when all are whole.
         let staging = tempfile::Builder::new()
-            .prefix(".forge-")
+            .prefix(&crate::sys::fs::temporary_prefix(std::process::id()))
             .tempdir_in(dir)
             .map_err(failed(dir))?;
         let mut done = 0;
@@ -69,7 +102,31 @@ impl Package {
             }
             paths.push(path);
         }
+        made.keep();
         Ok(paths)
+    }
+}
+
+/// A directory that goes again if it was made here and nothing came of it.
+struct Made<'a>(Option<&'a Path>);
+
+impl<'a> Made<'a> {
+    fn directory(dir: &'a Path) -> io::Result<Self> {
+        let new = !dir.exists();
+        fs::create_dir_all(dir)?;
+        Ok(Self(new.then_some(dir)))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Made<'_> {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0 {
+            let _ = fs::remove_dir(dir);
+        }
     }
 }
 

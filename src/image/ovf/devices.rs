@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::OvfError;
+use super::{Deploy, OvfError};
 use crate::model::{Controller, Firmware, Hardware, NicAdapter};
 
 /// Says what a hypervisor will not like.
-pub(super) fn advise(hardware: &Hardware, warnings: &mut Vec<String>) {
-    let version = hardware.hardware_version;
+pub(super) fn advise(hardware: &Hardware, deploy: &Deploy, warnings: &mut Vec<String>) {
+    let least = deploy.hardware_versions.iter().min();
+    let version = least.copied().unwrap_or(hardware.hardware_version);
     let mut needs = |what: &str, least: u32| {
         if version < least {
             warnings.push(format!(
@@ -26,6 +27,12 @@ pub(super) fn advise(hardware: &Hardware, warnings: &mut Vec<String>) {
         .any(|d| d.controller == Controller::Nvme)
     {
         needs("an nvme controller", 13);
+    }
+    if deploy.tpm {
+        needs("a virtual TPM", 14);
+        if hardware.firmware == Firmware::Bios {
+            warnings.push("a virtual TPM needs firmware `efi`".into());
+        }
     }
     if matches!(version, 12 | 16) {
         warnings.push(format!(

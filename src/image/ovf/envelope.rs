@@ -1,7 +1,7 @@
 //! A descriptor as it stands: every part that matters, nothing resolved yet, so that a linter sees what is wrong.
 
 use super::xml::{self, Element};
-use super::{OvfError, Product, Property};
+use super::{OvfError, Product, Property, schema};
 
 /// An OVF envelope as it was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Envelope {
     pub annotation: Option<String>,
     /// License texts.
     pub eulas: Vec<String>,
+    /// What the schema has against it otherwise.
+    pub schema_faults: Vec<String>,
     /// Sections without the `Info` that the schema asks for.
     pub without_info: Vec<String>,
     /// Sections that must be understood and are not known here.
@@ -144,6 +146,7 @@ pub fn parse(bytes: &[u8]) -> Result<Envelope, OvfError> {
     };
     let mut envelope = Envelope {
         version,
+        schema_faults: schema::check(&root),
         ..Envelope::default()
     };
     envelope.head(&root);
@@ -185,6 +188,9 @@ const MACHINE_SECTIONS: &[&str] = &[
     "EnvironmentFilesSection",
     "BootOrderSection",
     "ResourceAllocationSection",
+    "BootDeviceSection",
+    "PlacementSection",
+    "ScaleOutSection",
 ];
 
 impl Envelope {
@@ -282,11 +288,22 @@ impl Envelope {
                 .clone_into(&mut self.product.name);
             self.product.vendor = owned(section.text_of("Vendor"));
             self.product.version = owned(section.text_of("Version"));
+            self.product.full_version = owned(section.text_of("FullVersion"));
+            self.product.product_url = owned(section.text_of("ProductUrl"));
+            self.product.vendor_url = owned(section.text_of("VendorUrl"));
+            self.product.app_url = owned(section.text_of("AppUrl"));
         }
         // A vApp knows a property as CLASS.KEY.INSTANCE.
         let prefix = section.attribute("class").filter(|c| !c.is_empty());
         let suffix = section.attribute("instance").filter(|i| !i.is_empty());
-        for property in section.all("Property") {
+        let mut category = None;
+        for property in &section.children {
+            if property.name == "Category" {
+                category = owned(Some(property.text.trim()).filter(|c| !c.is_empty()));
+            }
+            if property.name != "Property" {
+                continue;
+            }
             let parts = [prefix, property.attribute("key"), suffix];
             let key: Vec<&str> = parts.into_iter().flatten().collect();
             // Several values are for deployment options; the plain one is the attribute.
@@ -301,6 +318,10 @@ impl Envelope {
                     property.attribute("userConfigurable"),
                     Some("true" | "1")
                 ),
+                kind: property.attribute("type").unwrap_or("string").to_owned(),
+                password: matches!(property.attribute("password"), Some("true" | "1")),
+                qualifiers: owned(property.attribute("qualifiers")),
+                category: category.clone(),
                 label: owned(property.text_of("Label")),
                 description: owned(property.text_of("Description")),
             });

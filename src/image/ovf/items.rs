@@ -52,7 +52,7 @@ impl ItemFields<'_> {
 }
 
 /// Writes the `Item` elements of a machine.
-pub(super) fn write(xml: &mut XmlWriter, hardware: &Hardware, devices: &Devices) {
+pub(super) fn write(xml: &mut XmlWriter, hardware: &Hardware, devices: &Devices, tpm: bool) {
     let mut list = vec![
         ItemFields {
             units: Some("hertz * 10^6"),
@@ -98,10 +98,27 @@ pub(super) fn write(xml: &mut XmlWriter, hardware: &Hardware, devices: &Devices)
             ..ItemFields::default()
         });
     }
+    list.extend(tpm.then(tpm_item));
     for (i, item) in list.iter().enumerate() {
-        xml.open("Item", &[]);
+        let optional: &[_] = if item.kind == 1 {
+            &[("ovf:required", "false")]
+        } else {
+            &[]
+        };
+        xml.open("Item", optional);
         item.write(xml, i + 1);
         xml.close("Item");
+    }
+}
+
+/// Who cannot give one runs the machine without.
+fn tpm_item<'a>() -> ItemFields<'a> {
+    ItemFields {
+        description: "Trusted platform module",
+        name: "Virtual TPM".into(),
+        subtype: Some("vmware.vtpm"),
+        kind: 1,
+        ..ItemFields::default()
     }
 }
 

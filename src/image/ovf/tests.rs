@@ -3,6 +3,34 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{Disk, Firmware, Nic, NicAdapter};
 
+fn properties() -> Vec<Property> {
+    vec![
+        Property {
+            key: "BUILD_DATE".into(),
+            value: "2026-01-01".into(),
+            ..Property::default()
+        },
+        Property {
+            key: "keys".into(),
+            value: "one\n\"two\"\t<three>".into(),
+            user_configurable: true,
+            category: Some("Access".into()),
+            label: Some("SSH keys".into()),
+            description: Some("One a line".into()),
+            ..Property::default()
+        },
+        Property {
+            key: "password".into(),
+            kind: "string".into(),
+            password: true,
+            qualifiers: Some("MinLen(8) MaxLen(64)".into()),
+            user_configurable: true,
+            category: Some("Access".into()),
+            ..Property::default()
+        },
+    ]
+}
+
 fn machine() -> Description {
     Description {
         name: "k3s-mini".into(),
@@ -38,23 +66,15 @@ fn machine() -> Description {
             name: "k3s <mini> & more".into(),
             vendor: Some("Forge".into()),
             version: Some("1.0".into()),
-            properties: vec![
-                Property {
-                    key: "BUILD_DATE".into(),
-                    value: "2026-01-01".into(),
-                    ..Property::default()
-                },
-                Property {
-                    key: "keys".into(),
-                    value: "one\n\"two\"\t<three>".into(),
-                    user_configurable: true,
-                    label: Some("SSH keys".into()),
-                    description: Some("One a line".into()),
-                },
-            ],
+            full_version: Some("1.0-g123".into()),
+            product_url: Some("https://example.com/k3s".into()),
+            vendor_url: Some("https://example.com".into()),
+            app_url: Some("https://${vmguest.ip}".into()),
+            properties: properties(),
         },
         annotation: Some("first line\nsecond line".into()),
-        eula: Some("You may & must <agree>.".into()),
+        eulas: vec!["You may & must <agree>.".into(), "Second.".into()],
+        deploy: Deploy::default(),
     }
 }
 
@@ -93,7 +113,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(appliance.hardware, description.hardware);
     assert_eq!(appliance.product, description.product);
     assert_eq!(appliance.annotation, description.annotation);
-    assert_eq!(appliance.eulas, vec![description.eula.unwrap()]);
+    assert_eq!(appliance.eulas, description.eulas);
     assert_eq!(appliance.notes, Vec::<String>::new());
     let file = appliance.disks[0].file.as_ref().unwrap();
     assert_eq!(
@@ -421,3 +441,5 @@ proptest! {
         prop_assert_eq!(appliance.annotation, description.annotation);
     }
 }
+
+mod extras;

@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use super::devices::{Devices, advise};
 use super::xml::{XmlWriter, can_hold};
-use super::{Description, DiskFile, NvramFile, OvfError, Property, STREAM_OPTIMIZED, guest, items};
+use super::{
+    Deploy, Description, DiskFile, NvramFile, OvfError, Product, Property, STREAM_OPTIMIZED, guest,
+    items,
+};
 use crate::model::{Firmware, Hardware, Size};
 
 /// A descriptor, and what the one who asked for it should know.
@@ -26,11 +29,12 @@ pub fn write(description: &Description) -> Result<Written, OvfError> {
         nvram,
         product,
         annotation,
-        eula,
+        eulas,
+        deploy,
     } = description;
     check(description)?;
     let mut warnings = Vec::new();
-    advise(hardware, &mut warnings);
+    advise(hardware, deploy, &mut warnings);
     let devices = Devices::new(hardware, &mut warnings)?;
     let mut xml = XmlWriter::new();
     xml.open("Envelope", NAMESPACES);
@@ -48,19 +52,8 @@ pub fn write(description: &Description) -> Result<Written, OvfError> {
         xml.leaf("Annotation", text);
         xml.close("AnnotationSection");
     }
-    xml.open("ProductSection", &[]);
-    xml.leaf("Info", "What the appliance is");
-    xml.leaf("Product", &product.name);
-    for (element, value) in [("Vendor", &product.vendor), ("Version", &product.version)] {
-        if let Some(value) = value {
-            xml.leaf(element, value);
-        }
-    }
-    for property in &product.properties {
-        write_property(&mut xml, property);
-    }
-    xml.close("ProductSection");
-    if let Some(text) = eula {
+    product_section(&mut xml, product, deploy);
+    for text in eulas {
         xml.open("EulaSection", &[]);
         xml.leaf("Info", "The license that must be accepted");
         xml.leaf("License", text);
@@ -97,7 +90,8 @@ fn check(description: &Description) -> Result<(), OvfError> {
         nvram: _,
         product,
         annotation,
-        eula,
+        eulas,
+        deploy,
     } = description;
     if hardware.disks.len() != disks.len() {
         return Err(OvfError::DiskCount {
@@ -112,7 +106,13 @@ fn check(description: &Description) -> Result<(), OvfError> {
         ("the vendor", optional(&product.vendor)),
         ("the version", optional(&product.version)),
         ("the annotation", optional(annotation)),
-        ("the license", optional(eula)),
+        ("the full version", optional(&product.full_version)),
+        ("the product's address", optional(&product.product_url)),
+        ("the vendor's address", optional(&product.vendor_url)),
+        ("the application's address", optional(&product.app_url)),
+        ("the class", optional(&deploy.class)),
+        ("the instance", optional(&deploy.instance)),
+        ("a transport", deploy.transports.join(" ")),
         ("the guest id", optional(&hardware.guest_id)),
     ];
     texts.extend(
@@ -121,23 +121,39 @@ fn check(description: &Description) -> Result<(), OvfError> {
             .iter()
             .map(|n| ("a network", n.network.clone())),
     );
-    let mut keys = BTreeSet::new();
+    texts.extend(eulas.iter().map(|text| ("the license", text.clone())));
     for property in &product.properties {
+        texts.push(("a property's key", property.key.clone()));
+        texts.push(("a property", property.value.clone()));
+        texts.push(("a property's qualifiers", optional(&property.qualifiers)));
+        texts.push(("a property's category", optional(&property.category)));
+        texts.push(("a property's label", optional(&property.label)));
+        texts.push(("a property's description", optional(&property.description)));
+    }
+    check_properties(&product.properties)?;
+    match texts.into_iter().find(|(_, text)| !can_hold(text)) {
+        Some((what, _)) => Err(OvfError::Text(what.to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_properties(properties: &[Property]) -> Result<(), OvfError> {
+    let mut keys = BTreeSet::new();
+    for property in properties {
+        if let Some(why) = property.faults().into_iter().next() {
+            return Err(OvfError::Property {
+                key: property.key.clone(),
+                why,
+            });
+        }
         if !keys.insert(&property.key) {
             return Err(OvfError::Twice {
                 what: "properties",
                 name: property.key.clone(),
             });
         }
-        texts.push(("a property's key", property.key.clone()));
-        texts.push(("a property", property.value.clone()));
-        texts.push(("a property's label", optional(&property.label)));
-        texts.push(("a property's description", optional(&property.description)));
     }
-    match texts.into_iter().find(|(_, text)| !can_hold(text)) {
-        Some((what, _)) => Err(OvfError::Text(what.to_owned())),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn references(xml: &mut XmlWriter, disks: &[DiskFile], nvram: Option<&NvramFile>) {
@@ -220,13 +236,15 @@ fn hardware_section(xml: &mut XmlWriter, description: &Description, devices: &De
         disks,
         nvram,
         product,
+        deploy,
         ..
     } = description;
-    // Without a transport what deployers enter never reaches the guest.
-    let transport: &[_] = if product.properties.iter().any(|p| p.user_configurable) {
-        &[("ovf:transport", "com.vmware.guestInfo")]
-    } else {
+    let transports = deploy.transports(&product.properties).join(" ");
+    let transport = [("ovf:transport", transports.as_str())];
+    let transport = if transports.is_empty() {
         &[]
+    } else {
+        &transport[..]
     };
     xml.open("VirtualHardwareSection", transport);
     xml.leaf("Info", "The machine's hardware");
@@ -234,10 +252,12 @@ fn hardware_section(xml: &mut XmlWriter, description: &Description, devices: &De
     xml.leaf("vssd:ElementName", "Virtual Hardware Family");
     xml.leaf("vssd:InstanceID", "0");
     xml.leaf("vssd:VirtualSystemIdentifier", name);
-    let version = format!("vmx-{:02}", hardware.hardware_version);
-    xml.leaf("vssd:VirtualSystemType", &version);
+    xml.leaf(
+        "vssd:VirtualSystemType",
+        &deploy.families(hardware).join(" "),
+    );
     xml.close("System");
-    items::write(xml, hardware, devices);
+    items::write(xml, hardware, devices, deploy.tpm);
     settings(xml, hardware);
     // as ovftool and vCenter write it
     if nvram.is_some() {
@@ -285,14 +305,55 @@ fn settings(xml: &mut XmlWriter, hardware: &Hardware) {
     }
 }
 
+fn product_section(xml: &mut XmlWriter, product: &Product, deploy: &Deploy) {
+    let mut attributes = Vec::new();
+    for (name, value) in [
+        ("ovf:class", &deploy.class),
+        ("ovf:instance", &deploy.instance),
+    ] {
+        attributes.extend(value.as_deref().map(|value| (name, value)));
+    }
+    xml.open("ProductSection", &attributes);
+    xml.leaf("Info", "What the appliance is");
+    xml.leaf("Product", &product.name);
+    for (element, value) in [
+        ("Vendor", &product.vendor),
+        ("Version", &product.version),
+        ("FullVersion", &product.full_version),
+        ("ProductUrl", &product.product_url),
+        ("VendorUrl", &product.vendor_url),
+        ("AppUrl", &product.app_url),
+    ] {
+        if let Some(value) = value {
+            xml.leaf(element, value);
+        }
+    }
+    // a category is a heading: it holds for all that follow
+    let mut category = None;
+    for property in &product.properties {
+        if property.category != category {
+            xml.leaf("Category", property.category.as_deref().unwrap_or_default());
+            category.clone_from(&property.category);
+        }
+        write_property(xml, property);
+    }
+    xml.close("ProductSection");
+}
+
 fn write_property(xml: &mut XmlWriter, property: &Property) {
     let configurable = property.user_configurable.to_string();
-    let attributes = [
-        ("ovf:key", property.key.as_str()),
-        ("ovf:type", "string"),
+    let mut attributes = vec![("ovf:key", property.key.as_str())];
+    if property.password {
+        attributes.push(("ovf:password", "true"));
+    }
+    if let Some(qualifiers) = &property.qualifiers {
+        attributes.push(("ovf:qualifiers", qualifiers));
+    }
+    attributes.extend([
+        ("ovf:type", property.kind.as_str()),
         ("ovf:userConfigurable", &configurable),
         ("ovf:value", &property.value),
-    ];
+    ]);
     if property.label.is_none() && property.description.is_none() {
         xml.empty("Property", &attributes);
         return;

@@ -64,16 +64,14 @@ pub(super) fn read(text: &str) -> Result<Element, OvfError> {
     loop {
         let at = reader.buffer_position();
         let fail = |what: String| OvfError::Xml { offset: at, what };
-        let (namespace, event) = reader
-            .read_resolved_event()
-            .map_err(|e| fail(e.to_string()))?;
+        let event = reader.read_event().map_err(|e| fail(e.to_string()))?;
         match event {
             Event::Start(start) => {
                 count += 1;
                 if stack.len() > DEPTH || count > ELEMENTS {
                     return Err(fail("too many elements, or too deep".into()));
                 }
-                stack.push(element(&namespace, &start).map_err(fail)?);
+                stack.push(element(&reader, &start).map_err(fail)?);
             }
             Event::End(_) => {
                 // The reader has checked that end and start match.
@@ -103,15 +101,23 @@ pub(super) fn read(text: &str) -> Result<Element, OvfError> {
         .ok_or_else(|| OvfError::NotOvf("there is no element in it".into()))
 }
 
-fn element(namespace: &ResolveResult<'_>, start: &BytesStart<'_>) -> Result<Element, String> {
-    let namespace = match namespace {
-        ResolveResult::Bound(uri) => String::from_utf8_lossy(uri.as_ref()).into_owned(),
+/// VMware has an attribute of this name too, with another meaning.
+const QUALIFIERS: &str = "qualifiers";
+const VMWARE: &[u8] = b"http://www.vmware.com/schema/ovf";
+
+fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, String> {
+    let namespace = match reader.resolve_element(start.name()) {
+        (ResolveResult::Bound(uri), _) => String::from_utf8_lossy(uri.0).into_owned(),
         _ => String::new(),
     };
     let mut attributes = Vec::new();
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|e| e.to_string())?;
-        let name = String::from_utf8_lossy(attribute.key.local_name().as_ref()).into_owned();
+        let (of, name) = reader.resolve_attribute(attribute.key);
+        let mut name = String::from_utf8_lossy(name.as_ref()).into_owned();
+        if name == QUALIFIERS && matches!(of, ResolveResult::Bound(uri) if uri.0 == VMWARE) {
+            name.insert_str(0, "vmw:");
+        }
         let value = attribute.unescape_value().map_err(|e| e.to_string())?;
         attributes.push((name, value.into_owned()));
     }
@@ -183,7 +189,7 @@ impl XmlWriter {
 }
 
 /// Parsers turn a raw line end in an attribute into a space, and a carriage return anywhere into a line end.
-fn escape(text: &str, attribute: bool) -> String {
+pub(super) fn escape(text: &str, attribute: bool) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

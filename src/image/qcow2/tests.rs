@@ -174,7 +174,7 @@ fn what_cannot_be_read_is_refused() {
         (79, &[4], "its data lies in another file"),
         (79, &[16], "it has subclusters"),
         (72, &[1], "the unknown features 0x100000000000000"),
-        (104, &[1], "its clusters may be compressed with zstd"),
+        (104, &[2], "the unknown compression 2"),
         (39, &[0], "its first table is too short"),
         (40, &[0x7f], "its first table does not lie within the file"),
     ] {

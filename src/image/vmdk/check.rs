@@ -1,14 +1,12 @@
 //! Looks at every byte of a stream-optimized VMDK, in the file's order, and compares the tables with what it found.
 
-use std::collections::HashMap;
-
 use libdeflater::Decompressor;
 
 use super::VmdkError;
-use super::header::{GRAIN, GRAIN_SECTORS, Header, Marker, SECTOR, TABLE};
+use super::header::{GRAIN, GRAIN_SECTORS, Header, Marker, SECTOR};
 use super::read::{MAX_PACKED, Reader, read, sector_at, unpack};
 use crate::image::Progress;
-use crate::image::source::Window;
+use crate::image::source::{BlockSource as _, Window};
 use crate::model::Size;
 use crate::sys::Cancel;
 
@@ -39,36 +37,76 @@ pub struct CheckReport {
     pub problems: Vec<Problem>,
 }
 
-/// Reads all of a VMDK: markers, every grain's content, tables, footer, end of stream. An error means that it could not be
-/// looked at (unreadable, or no stream-optimized VMDK at all); damage is in the report. `progress` counts bytes of the file.
+/// Reads all of a stream-optimized VMDK: markers, every grain's content, tables, footer, end of stream. An error means that it
+/// could not be looked at (unreadable, or no stream-optimized VMDK at all); damage is in the report. `progress` counts bytes of
+/// the file.
 pub fn check(
     window: &Window,
     progress: Progress<'_>,
     cancel: &Cancel,
 ) -> Result<CheckReport, VmdkError> {
     let header = Header::decode(&sector_at(window, 0)?)?;
+    if !header.compressed() {
+        return Err(VmdkError::Kind(
+            "its grains are not compressed: this is a sparse vmdk, not a stream-optimized one"
+                .into(),
+        ));
+    }
+    look(window, &header, &mut |scan| {
+        scan.grains(header.overhead.saturating_mul(SECTOR), progress, cancel)
+    })
+}
+
+/// Looks at a sparse VMDK's tables, whose grains have no markers: each grain lies within the file, in a place of its own.
+pub fn check_sparse(
+    window: &Window,
+    progress: Progress<'_>,
+    cancel: &Cancel,
+) -> Result<CheckReport, VmdkError> {
+    let header = Header::decode(&sector_at(window, 0)?)?;
+    look(window, &header, &mut |scan| scan.plain(progress, cancel))
+}
+
+/// Whether a VMDK with a header is stream-optimized, or sparse.
+pub fn is_stream(window: &Window) -> Result<bool, VmdkError> {
+    Ok(Header::decode(&sector_at(window, 0)?)?.compressed())
+}
+
+fn look(
+    window: &Window,
+    header: &Header,
+    grains: &mut dyn FnMut(&mut Scan<'_>) -> Result<(), VmdkError>,
+) -> Result<CheckReport, VmdkError> {
+    let reader = Reader::open(window.clone());
     let mut scan = Scan {
         window,
         capacity: header.capacity,
-        grains: HashMap::new(),
+        reader: reader.as_ref().ok(),
+        grains: 0,
+        matched: 0,
         last: None,
         problems: Vec::new(),
     };
-    scan.header(&header);
-    scan.grains(header.overhead.saturating_mul(SECTOR), progress, cancel)?;
-    match Reader::open(window.clone()) {
-        Ok(reader) => {
-            scan.tables(&reader);
-            scan.descriptor(&reader.info().descriptor);
-        }
-        Err(VmdkError::Damaged { offset, what }) => scan.fatal(offset, "tables", what),
-        Err(VmdkError::Kind(what)) => scan.fatal(window.len(), "footer", what),
+    scan.header(header);
+    grains(&mut scan)?;
+    scan.tables();
+    let (grains, mut problems) = (scan.grains, scan.problems);
+    let problem = |offset, code, message| Problem {
+        offset,
+        code,
+        message,
+        fatal: true,
+    };
+    match reader {
+        Ok(_) => {}
+        Err(VmdkError::Damaged { offset, what }) => problems.push(problem(offset, "tables", what)),
+        Err(VmdkError::Kind(what)) => problems.push(problem(window.len(), "footer", what)),
         Err(other) => return Err(other),
     }
     Ok(CheckReport {
         capacity: Size::from_bytes(header.capacity * SECTOR),
-        populated: Size::from_bytes(scan.grains.len() as u64 * GRAIN as u64),
-        problems: scan.problems,
+        populated: Size::from_bytes(grains * GRAIN as u64),
+        problems,
     })
 }
 
@@ -76,8 +114,12 @@ struct Scan<'a> {
     window: &'a Window,
     /// In sectors.
     capacity: u64,
-    /// The sector in the file of each grain found.
-    grains: HashMap<u64, u32>,
+    /// What the tables say, if they can be read.
+    reader: Option<&'a Reader>,
+    /// Grains found.
+    grains: u64,
+    /// Of those, how many the tables have at the same place.
+    matched: u64,
     last: Option<u64>,
     problems: Vec<Problem>,
 }
@@ -99,7 +141,7 @@ impl Scan<'_> {
     }
 
     fn header(&mut self, header: &Header) {
-        if header.version != 3 {
+        if header.compressed() && header.version != 3 {
             let message = format!("version {}; ESXi takes only 3", header.version);
             self.fatal(4, "version", message);
         }
@@ -114,7 +156,7 @@ impl Scan<'_> {
             let message = "it was not closed cleanly".to_owned();
             self.problem(72, "unclean", message, false);
         }
-        if !header.capacity.is_multiple_of(GRAIN_SECTORS) {
+        if header.compressed() && !header.capacity.is_multiple_of(GRAIN_SECTORS) {
             let message = format!(
                 "the disk's {} sectors are no multiple of 64 KiB; VMware's converter hangs on the last grain",
                 header.capacity
@@ -159,7 +201,7 @@ impl Scan<'_> {
                     {
                         self.fatal(offset, "grain", what);
                     }
-                    self.place(sector, position);
+                    self.place(sector, position)?;
                     (u64::from(bytes) + 12).div_ceil(SECTOR)
                 }
                 Marker::End => {
@@ -187,26 +229,37 @@ impl Scan<'_> {
     }
 
     /// Notes a grain, which should come after all that were before.
-    fn place(&mut self, sector: u64, position: u64) {
+    fn place(&mut self, sector: u64, position: u64) -> Result<(), VmdkError> {
         if !sector.is_multiple_of(GRAIN_SECTORS) || sector >= self.capacity {
             let message = format!("a grain for sector {sector}, which no grain starts at");
             self.fatal(position, "grain-place", message);
-            return;
+            return Ok(());
         }
         if self.last.is_some_and(|last| sector <= last) {
             let message = format!("the grain of sector {sector} comes after a later one");
             self.problem(position, "grain-order", message, false);
         }
         self.last = Some(sector);
-        let file_sector = (position / SECTOR) as u32;
-        if self
-            .grains
-            .insert(sector / GRAIN_SECTORS, file_sector)
-            .is_some()
-        {
-            let message = format!("the grain of sector {sector} is there twice");
-            self.fatal(position, "grain-twice", message);
+        self.grains += 1;
+        let grain = sector / GRAIN_SECTORS;
+        let listed = match self.reader {
+            Some(reader) => reader.tables.grain(grain)?,
+            None => return Ok(()),
+        };
+        match listed.map(u64::from) {
+            Some(place) if place * SECTOR == position => self.matched += 1,
+            Some(place) => {
+                let message = format!(
+                    "the table puts grain {grain} at sector {place}, not here where one of that number is"
+                );
+                self.fatal(position, "table", message);
+            }
+            None => {
+                let message = format!("grain {grain} is in no table");
+                self.fatal(position, "table", message);
+            }
         }
+        Ok(())
     }
 
     fn end(&mut self, position: u64) {
@@ -219,33 +272,61 @@ impl Scan<'_> {
         }
     }
 
-    fn tables(&mut self, reader: &Reader) {
-        let mut listed = 0;
-        for (number, table) in reader.tables.iter().enumerate() {
-            for (entry, sector) in table.iter().flat_map(|t| t.iter()).enumerate() {
-                if *sector <= 1 {
+    fn plain(&mut self, progress: Progress<'_>, cancel: &Cancel) -> Result<(), VmdkError> {
+        let Some(reader) = self.reader else {
+            return Ok(());
+        };
+        let size = GRAIN as u64;
+        let mut taken = vec![0_u64; (self.window.len() / size / 64 + 1) as usize];
+        let mut from = 0;
+        while let Some(run) = reader.next_data(from).map_err(VmdkError::Read)? {
+            if cancel.is_cancelled() {
+                return Err(VmdkError::Cancelled);
+            }
+            for grain in run.start / size..run.end.div_ceil(size) {
+                let Some(sector) = reader.tables.grain(grain)? else {
+                    continue;
+                };
+                let place = u64::from(sector) * SECTOR;
+                self.grains += 1;
+                self.matched += 1;
+                if place + size.min(reader.size() - grain * size) > self.window.len() {
+                    let message = format!("grain {grain} lies beyond the end of the file");
+                    self.fatal(place, "grain", message);
                     continue;
                 }
-                listed += 1;
-                let grain = (number * TABLE + entry) as u64;
-                if self.grains.get(&grain) != Some(sector) {
-                    let message =
-                        format!("the table puts grain {grain} at sector {sector}, where it is not");
-                    self.fatal(u64::from(*sector) * SECTOR, "table", message);
+                let (word, bit) = ((place / size / 64) as usize, 1 << (place / size % 64));
+                if place.is_multiple_of(size) && taken[word] & bit != 0 {
+                    let message = format!("grain {grain} shares its place with another one");
+                    self.fatal(place, "grain-twice", message);
                 }
+                taken[word] |= bit;
             }
+            progress(self.window.len().min(run.end));
+            from = run.end;
         }
-        if listed < self.grains.len() {
+        Ok(())
+    }
+
+    /// Compares the number of grains, and the descriptor.
+    fn tables(&mut self) {
+        let Some(reader) = self.reader else {
+            return;
+        };
+        let listed = reader.tables.listed;
+        if listed != self.matched {
             let message = format!(
-                "the tables list {listed} grains, the file has {}",
-                self.grains.len()
+                "the tables list {listed} grains, {} of them are where they say",
+                self.matched
             );
             self.fatal(0, "table", message);
         }
+        let info = reader.info();
+        self.descriptor(&info.descriptor, info.compressed);
     }
 
-    fn descriptor(&mut self, text: &str) {
-        if !text.contains("createType=\"streamOptimized\"") {
+    fn descriptor(&mut self, text: &str, compressed: bool) {
+        if compressed && !text.contains("createType=\"streamOptimized\"") {
             let message = "the descriptor does not say `createType=\"streamOptimized\"`".to_owned();
             self.problem(SECTOR, "descriptor", message, false);
         }

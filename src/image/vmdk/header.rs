@@ -1,4 +1,4 @@
-//! The fixed sectors of a stream-optimized VMDK: header, footer, markers, descriptor.
+//! The fixed sectors of a VMDK: header, footer, markers.
 
 use super::VmdkError;
 
@@ -18,18 +18,29 @@ pub(super) const MAX_CAPACITY: u64 = 62 << 40;
 
 const DESCRIPTOR_SECTOR: u64 = 1;
 const DESCRIPTOR_SECTORS: u64 = 20;
+/// The first sector after the descriptor.
+pub(super) const AFTER_DESCRIPTOR: u64 = DESCRIPTOR_SECTOR + DESCRIPTOR_SECTORS;
 const NEWLINE_TEST: u32 = 1;
+/// There is a second directory.
+const REDUNDANT: u32 = 1 << 1;
+/// A table's entry of 1 stands for a grain of zeros.
+const ZERO_GRAINS: u32 = 1 << 2;
 const COMPRESSED: u32 = 1 << 16;
 const MARKERS: u32 = 1 << 17;
 const NEWLINES: [u8; 4] = *b"\n \r\n";
+/// How a descriptor begins, as a file of its own too.
+pub(super) const DESCRIPTOR_START: &[u8] = b"# Disk DescriptorFile";
 
 /// What stands in sector 0, and in the footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) version: u32,
+    flags: u32,
     /// In sectors.
     pub(super) capacity: u64,
     pub(super) descriptor: (u64, u64),
+    /// The second directory's sector.
+    redundant: u64,
     /// In sectors.
     pub(super) directory: u64,
     /// In sectors.
@@ -39,12 +50,14 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header of what we write; the footer has a real `directory`.
+    /// The header of a stream-optimized VMDK; the footer has a real `directory`.
     pub(super) const fn new(capacity: u64, directory: u64) -> Self {
         Self {
             version: 3,
+            flags: NEWLINE_TEST | COMPRESSED | MARKERS,
             capacity,
             descriptor: (DESCRIPTOR_SECTOR, DESCRIPTOR_SECTORS),
+            redundant: 0,
             directory,
             overhead: OVERHEAD,
             unclean: false,
@@ -52,36 +65,65 @@ impl Header {
         }
     }
 
+    /// The header of a sparse VMDK, with its two directories and what stands before the first grain.
+    pub(super) const fn sparse(
+        capacity: u64,
+        (redundant, directory): (u64, u64),
+        overhead: u64,
+    ) -> Self {
+        Self {
+            version: 1,
+            flags: NEWLINE_TEST | REDUNDANT,
+            redundant,
+            overhead,
+            ..Self::new(capacity, directory)
+        }
+    }
+
+    /// Whether its grains are deflated, with markers between.
+    pub(super) const fn compressed(&self) -> bool {
+        self.flags & COMPRESSED != 0
+    }
+
+    /// Whether an entry of 1 is a grain of zeros.
+    pub(super) const fn has_zero_grains(&self) -> bool {
+        self.flags & ZERO_GRAINS != 0
+    }
+
     pub(super) fn encode(&self) -> [u8; SECTOR as usize] {
         let mut sector = [0; SECTOR as usize];
         sector[..4].copy_from_slice(b"KDMV");
         put32(&mut sector, 4, self.version);
-        put32(&mut sector, 8, NEWLINE_TEST | COMPRESSED | MARKERS);
+        put32(&mut sector, 8, self.flags);
         put64(&mut sector, 12, self.capacity);
         put64(&mut sector, 20, GRAIN_SECTORS);
         put64(&mut sector, 28, self.descriptor.0);
         put64(&mut sector, 36, self.descriptor.1);
         put32(&mut sector, 44, TABLE as u32);
+        put64(&mut sector, 48, self.redundant);
         put64(&mut sector, 56, self.directory);
         put64(&mut sector, 64, self.overhead);
         sector[72] = u8::from(self.unclean);
         sector[73..77].copy_from_slice(&self.newlines);
-        sector[77] = 1;
+        sector[77] = u8::from(self.compressed());
         sector
     }
 
-    /// Reads a header and refuses what is not stream-optimized.
+    /// Reads a header and refuses what no reader here understands.
     pub(super) fn decode(sector: &[u8; SECTOR as usize]) -> Result<Self, VmdkError> {
         let kind = |what: String| Err(VmdkError::Kind(what));
-        if sector.starts_with(b"# Disk DescriptorFile") {
+        if sector.starts_with(DESCRIPTOR_START) {
             return kind("this is a descriptor whose data lies in other files".into());
+        }
+        if sector.starts_with(b"COWD") {
+            return kind("it is the sparse kind of ESX itself (`COWD`); export it from there, or convert it with `vmkfstools -i`".into());
         }
         if &sector[..4] != b"KDMV" {
             return kind("it does not start with `KDMV`".into());
         }
         let flags = get32(sector, 8);
-        if flags & (COMPRESSED | MARKERS) != COMPRESSED | MARKERS {
-            return kind("its grains are not compressed".into());
+        if flags & (COMPRESSED | MARKERS) == COMPRESSED {
+            return kind("its grains are compressed, but without markers".into());
         }
         let version = get32(sector, 4);
         if !(1..=3).contains(&version) {
@@ -94,7 +136,7 @@ impl Header {
             ));
         }
         let method = u16::from_le_bytes([sector[77], sector[78]]);
-        if method != 1 {
+        if method != u16::from(flags & COMPRESSED != 0) {
             return kind(format!("compression method {method} is not known"));
         }
         let capacity = get64(sector, 12);
@@ -103,8 +145,10 @@ impl Header {
         }
         Ok(Self {
             version,
+            flags,
             capacity,
             descriptor: (get64(sector, 28), get64(sector, 36)),
+            redundant: get64(sector, 48),
             directory: get64(sector, 56),
             overhead: get64(sector, 64),
             unclean: sector[72] != 0,
@@ -177,29 +221,6 @@ impl Marker {
         put32(&mut sector, 12, kind);
         sector
     }
-}
-
-/// The text in sectors 1 to 20: what VMware's tools read instead of the header.
-pub(super) fn descriptor(name: &str, capacity: u64, adapter: &str, id: &[u8; 16]) -> String {
-    use std::fmt::Write as _;
-    // Two values of a content id have meanings of their own.
-    let content = match u32::from_be_bytes([id[12], id[13], id[14], id[15]]) {
-        reserved @ 0xffff_fffe.. => reserved - 2,
-        id => id,
-    };
-    let mut long = String::new();
-    for byte in &id[..12] {
-        let _ = write!(long, "{byte:02x}");
-    }
-    let cylinders = capacity.div_ceil(255 * 63).clamp(1, 65_535);
-    format!(
-        "# Disk DescriptorFile\nversion=1\nCID={content:08x}\nparentCID=ffffffff\ncreateType=\"streamOptimized\"\n\n\
-         # Extent description\nRW {capacity} SPARSE \"{name}\"\n\n\
-         # The Disk Data Base\n#DDB\n\n\
-         ddb.adapterType = \"{adapter}\"\nddb.geometry.cylinders = \"{cylinders}\"\nddb.geometry.heads = \"255\"\n\
-         ddb.geometry.sectors = \"63\"\nddb.longContentID = \"{long}{content:08x}\"\nddb.toolsInstallType = \"4\"\n\
-         ddb.toolsVersion = \"2147483647\"\nddb.virtualHWVersion = \"4\"\n"
-    )
 }
 
 /// Bytes of the descriptor's sectors.

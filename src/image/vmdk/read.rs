@@ -1,15 +1,16 @@
-//! Reads stream-optimized VMDKs through their tables.
+//! Reads VMDKs through their tables, stream-optimized or sparse.
 
-use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
-use libdeflater::Decompressor;
+use libdeflater::{DecompressionError, Decompressor};
 
 use super::VmdkError;
 use super::header::{
-    DESCRIPTOR_SPACE, DIRECTORY_AT_END, GRAIN, GRAIN_SECTORS, Header, Marker, SECTOR, TABLE, get32,
+    DESCRIPTOR_SPACE, DIRECTORY_AT_END, GRAIN, GRAIN_SECTORS, Header, Marker, SECTOR, TABLE,
 };
+use super::tables::Tables;
 use crate::image::source::{BlockSource, Window};
 use crate::model::Size;
 
@@ -29,18 +30,19 @@ pub struct Info {
     pub version: u32,
     /// Whether the tables come after the grains.
     pub streamed: bool,
+    /// Whether the grains are deflated: a stream-optimized VMDK, not a sparse one.
+    pub compressed: bool,
     /// The descriptor's text.
     pub descriptor: String,
 }
 
-/// A stream-optimized VMDK opened for reading; the disk's content is had through [`BlockSource`].
+/// A VMDK opened for reading; the disk's content is had through [`BlockSource`].
 #[derive(Clone, Debug)]
 pub struct Reader {
     window: Window,
-    pub(super) header: Header,
-    pub(super) streamed: bool,
-    /// Per table, the sector of each grain; `None` for a table that is not there.
-    pub(super) tables: Vec<Option<Box<[u32; TABLE]>>>,
+    header: Header,
+    streamed: bool,
+    pub(super) tables: Arc<Tables>,
     descriptor: String,
 }
 
@@ -54,7 +56,7 @@ impl Reader {
         } else {
             first.clone()
         };
-        if header.capacity != first.capacity {
+        if header.capacity != first.capacity || header.compressed() != first.compressed() {
             return Err(VmdkError::damaged(
                 window.len().saturating_sub(2 * SECTOR),
                 format!(
@@ -63,41 +65,27 @@ impl Reader {
                 ),
             ));
         }
-        let descriptor = read_descriptor(&window, &first)?;
-        let tables = read_tables(&window, &header)?;
         Ok(Self {
+            descriptor: read_descriptor(&window, &first)?,
+            tables: Arc::new(Tables::open(&window, &header)?),
             window,
             header: first,
             streamed,
-            tables,
-            descriptor,
         })
     }
 
     /// What it says about itself.
     #[must_use]
     pub fn info(&self) -> Info {
-        let grains: usize = self
-            .tables
-            .iter()
-            .flatten()
-            .map(|table| table.iter().filter(|entry| **entry > 1).count())
-            .sum();
         Info {
             capacity: Size::from_bytes(self.header.capacity * SECTOR),
-            populated: Size::from_bytes(grains as u64 * GRAIN as u64),
+            populated: Size::from_bytes(self.tables.listed * GRAIN as u64),
             size: Size::from_bytes(self.window.len()),
             version: self.header.version,
             streamed: self.streamed,
+            compressed: self.header.compressed(),
             descriptor: self.descriptor.clone(),
         }
-    }
-
-    /// The sector of a grain; `None` when it is all zeros. An entry of 1 is an explicit grain of zeros.
-    fn grain(&self, number: u64) -> Option<u32> {
-        let number = usize::try_from(number).ok()?;
-        let entry = self.tables.get(number / TABLE)?.as_ref()?[number % TABLE];
-        (entry > 1).then_some(entry)
     }
 
     fn read_grain(
@@ -107,11 +95,14 @@ impl Reader {
         packed: &mut Vec<u8>,
         grain: &mut [u8],
     ) -> Result<(), VmdkError> {
-        let Some(sector) = self.grain(number) else {
+        let Some(sector) = self.tables.grain(number)? else {
             grain.fill(0);
             return Ok(());
         };
         let offset = u64::from(sector) * SECTOR;
+        if !self.header.compressed() {
+            return self.read_plain(number, offset, grain);
+        }
         let mut head = [0; 16];
         read(&self.window, &mut head, offset)?;
         let Marker::Grain {
@@ -137,6 +128,48 @@ impl Reader {
         read(&self.window, packed, offset + 12)?;
         unpack(inflate, packed, grain, offset)
     }
+
+    /// A grain of a sparse VMDK. The disk's last one may be cut short with the disk, and then with the file.
+    fn read_plain(&self, number: u64, offset: u64, grain: &mut [u8]) -> Result<(), VmdkError> {
+        let left = self.size() - (number * GRAIN as u64).min(self.size());
+        let there = left.min(GRAIN as u64) as usize;
+        grain[there..].fill(0);
+        read(&self.window, &mut grain[..there], offset)
+    }
+
+    fn find_data(&self, from: u64) -> Result<Option<Range<u64>>, VmdkError> {
+        let grains = self.header.grains();
+        let mut start = from / GRAIN as u64;
+        while start < grains && self.tables.grain(start)?.is_none() {
+            let table = start as usize / TABLE;
+            start = if self.tables.has(table) {
+                start + 1
+            } else {
+                (table as u64 + 1) * TABLE as u64
+            };
+        }
+        if start >= grains {
+            return Ok(None);
+        }
+        let mut end = start + 1;
+        // Not farther than the next table's end: runs are found while others are read.
+        let stop = grains.min(start.next_multiple_of(TABLE as u64) + TABLE as u64);
+        while end < stop && self.tables.grain(end)?.is_some() {
+            end += 1;
+        }
+        let size = GRAIN as u64;
+        Ok(Some(
+            (start * size).max(from)..(end * size).min(self.size()),
+        ))
+    }
+}
+
+/// As an error of a disk that is read.
+fn unreadable(error: VmdkError) -> io::Error {
+    match error {
+        VmdkError::Read(e) => e,
+        other => io::Error::new(io::ErrorKind::InvalidData, other),
+    }
 }
 
 /// Inflates a grain; a short one (the last grain of a disk that is no multiple of 64 KiB) is filled up with zeros.
@@ -155,9 +188,13 @@ pub(super) fn unpack(
             offset,
             format!("a grain unpacks to {n} bytes"),
         )),
-        Err(e) => Err(VmdkError::damaged(
+        Err(DecompressionError::BadData) => Err(VmdkError::damaged(
             offset,
-            format!("a grain does not unpack: {e}"),
+            "a grain does not unpack: it is no zlib stream, or not the one that its checksum is of",
+        )),
+        Err(DecompressionError::InsufficientSpace) => Err(VmdkError::damaged(
+            offset,
+            "a grain unpacks to more than 64 KiB",
         )),
     }
 }
@@ -168,26 +205,10 @@ impl BlockSource for Reader {
     }
 
     fn next_data(&self, from: u64) -> io::Result<Option<Range<u64>>> {
-        let grains = self.header.grains();
-        let mut start = from / GRAIN as u64;
-        while start < grains && self.grain(start).is_none() {
-            let table = start as usize / TABLE;
-            start = match self.tables.get(table) {
-                Some(Some(_)) => start + 1,
-                _ => (table as u64 + 1) * TABLE as u64,
-            };
-        }
-        if start >= grains {
+        if from >= self.size() {
             return Ok(None);
         }
-        let mut end = start + 1;
-        while end < grains && self.grain(end).is_some() {
-            end += 1;
-        }
-        let size = GRAIN as u64;
-        Ok(Some(
-            (start * size).max(from)..(end * size).min(self.size()),
-        ))
+        self.find_data(from).map_err(unreadable)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -206,10 +227,7 @@ impl BlockSource for Reader {
                 self.read_grain(number, &mut inflate, &mut packed, &mut partial)
                     .map(|()| target.copy_from_slice(&partial[skip..skip + n]))
             }
-            .map_err(|e| match e {
-                VmdkError::Read(e) => e,
-                other => io::Error::new(io::ErrorKind::InvalidData, other),
-            })?;
+            .map_err(unreadable)?;
             done += n;
         }
         Ok(())
@@ -262,41 +280,4 @@ fn read_descriptor(window: &Window, header: &Header) -> Result<String, VmdkError
     read(window, &mut text, start.saturating_mul(SECTOR))?;
     let end = text.iter().position(|b| *b == 0).unwrap_or(text.len());
     Ok(String::from_utf8_lossy(&text[..end]).into_owned())
-}
-
-type Tables = Vec<Option<Box<[u32; TABLE]>>>;
-
-fn read_tables(window: &Window, header: &Header) -> Result<Tables, VmdkError> {
-    let place = header.directory.saturating_mul(SECTOR);
-    let count = header.grains().div_ceil(TABLE as u64);
-    // A directory must lie within the file, so a small file cannot claim much memory.
-    if count.saturating_mul(4) > window.len().saturating_sub(place) {
-        return Err(VmdkError::damaged(
-            place,
-            "the directory does not lie within the file",
-        ));
-    }
-    let mut directory = vec![0; count as usize * 4];
-    read(window, &mut directory, place)?;
-    let mut seen = HashSet::new();
-    directory
-        .chunks_exact(4)
-        .map(|entry| {
-            let sector = get32(entry, 0);
-            if sector == 0 {
-                return Ok(None);
-            }
-            let offset = u64::from(sector) * SECTOR;
-            if !seen.insert(sector) {
-                return Err(VmdkError::damaged(offset, "two tables share one place"));
-            }
-            let mut bytes = [0; TABLE * 4];
-            read(window, &mut bytes, offset)?;
-            let mut table = Box::new([0; TABLE]);
-            for (entry, bytes) in table.iter_mut().zip(bytes.chunks_exact(4)) {
-                *entry = get32(bytes, 0);
-            }
-            Ok(Some(table))
-        })
-        .collect()
 }

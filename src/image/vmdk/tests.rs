@@ -170,6 +170,135 @@ fn a_tiny_or_empty_disk_is_one_grain_of_zeros() {
     }
 }
 
+/// A disk of any size that holds single bytes.
+struct Bytes {
+    size: u64,
+    at: Vec<u64>,
+}
+
+impl BlockSource for Bytes {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn next_data(&self, from: u64) -> std::io::Result<Option<std::ops::Range<u64>>> {
+        let next = self.at.iter().find(|at| **at >= from);
+        Ok(next.map(|at| *at..at + 1))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        buffer.fill(0);
+        for at in &self.at {
+            if let Some(byte) = at
+                .checked_sub(offset)
+                .and_then(|n| buffer.get_mut(n as usize))
+            {
+                *byte = 1;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn disks_beyond_two_terabytes_and_at_the_limit_are_written_and_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large.vmdk");
+    let (table, grain) = (32_u64 << 20, 65_536_u64);
+    for size in [2 << 40, (2 << 40) + 512, 62 << 40] {
+        let at = vec![
+            0,
+            table - 1,
+            table,
+            5 * table + grain,
+            (1 << 32) - 1,
+            (2 << 40) - 1,
+            size - 1,
+        ];
+        let at: Vec<u64> = at.into_iter().filter(|at| *at < size).collect();
+        let source = Bytes { size, at };
+        let mut out = std::io::BufWriter::new(File::create(&path).unwrap());
+        let info = write(&source, &options(), &mut out, &|_| {}, &Cancel::new()).unwrap();
+        drop(out);
+        assert_eq!(info.capacity.bytes(), size.next_multiple_of(grain));
+        let mut grains: Vec<u64> = source.at.iter().map(|at| at / grain).collect();
+        grains.dedup();
+        assert_eq!(info.populated.bytes(), grains.len() as u64 * grain);
+        assert_eq!(problems(&path), Vec::<&str>::new());
+        let reader = Reader::open(Window::open(&path).unwrap()).unwrap();
+        let mut byte = [0];
+        for at in &source.at {
+            reader.read_at(&mut byte, *at).unwrap();
+            assert_eq!(byte, [1], "{at} of {size}");
+        }
+        let (mut from, mut found) = (0, Vec::new());
+        while let Some(run) = reader.next_data(from).unwrap() {
+            found.extend(run.start / grain..run.end.div_ceil(grain));
+            from = run.end;
+        }
+        assert_eq!(found, grains);
+        qemu_img(&["check", path.to_str().unwrap()]);
+    }
+    let source = Bytes {
+        size: (62 << 40) + 1,
+        at: Vec::new(),
+    };
+    let error = write(
+        &source,
+        &options(),
+        &mut std::io::sink(),
+        &|_| {},
+        &Cancel::new(),
+    );
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "a disk of 62.0TiB is too large for a vmdk, which ends at 62TiB"
+    );
+}
+
+#[test]
+fn a_sparse_vmdk_is_checked_without_markers() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = mixed(dir.path());
+    let source = RawDisk::open(&raw).unwrap();
+    let path = dir.path().join("sparse.vmdk");
+    let out = File::create(&path).unwrap();
+    let written = write_sparse(&source, &options(), &out, &|_| {}, &Cancel::new()).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let look = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let window = Window::open(&path).unwrap();
+        check_sparse(&window, &|_| {}, &Cancel::new()).unwrap()
+    };
+    let report = look(&bytes);
+    assert_eq!(
+        (report.populated, report.problems.len()),
+        (written.populated, 0)
+    );
+    assert_eq!(look(&bytes[..bytes.len() - 512]).problems[0].code, "grain");
+    let header = Header::decode(&bytes[..512].try_into().unwrap()).unwrap();
+    let table = (header.directory as usize + 1) * 512;
+    let mut twice = bytes.clone();
+    twice.copy_within(table..table + 4, table + 4);
+    assert_eq!(look(&twice).problems[0].code, "grain-twice");
+    let mut beyond = bytes.clone();
+    beyond[header.directory as usize * 512 + 3] = 0x7f;
+    assert_eq!(look(&beyond).problems[0].code, "tables");
+    // An appliance carries no such disk.
+    fs::write(&path, &bytes).unwrap();
+    let refused = check(&Window::open(&path).unwrap(), &|_| {}, &Cancel::new()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "not a vmdk that can be read: its grains are not compressed: this is a sparse vmdk, not a stream-optimized one"
+    );
+    let read_only = File::open(&path).unwrap();
+    let error = write_sparse(&source, &options(), &read_only, &|_| {}, &Cancel::new()).unwrap_err();
+    assert!(
+        error.to_string().starts_with("cannot write the vmdk: "),
+        "{error}"
+    );
+}
+
 #[test]
 fn damage_is_found_wherever_it_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -264,7 +393,7 @@ fn each_error_says_what_is_wrong() {
     );
     assert_eq!(
         open(&[0; 512]),
-        "not a stream-optimized vmdk: it does not start with `KDMV`"
+        "not a vmdk that can be read: it does not start with `KDMV`"
     );
     let header = Header::new(128, super::header::DIRECTORY_AT_END).encode();
     assert_eq!(

@@ -7,9 +7,9 @@ use libdeflater::{CompressionLvl, Compressor};
 use sha2::Digest as _;
 
 use super::VmdkError;
+use super::descriptor;
 use super::header::{
-    DESCRIPTOR_SPACE, DIRECTORY_AT_END, GRAIN, GRAIN_SECTORS, Header, MAX_CAPACITY, Marker,
-    OVERHEAD, SECTOR, TABLE, descriptor,
+    DIRECTORY_AT_END, GRAIN, GRAIN_SECTORS, Header, MAX_CAPACITY, Marker, OVERHEAD, SECTOR, TABLE,
 };
 use crate::image::Progress;
 use crate::image::batch::{self, Blocks, Stop, Worker};
@@ -91,15 +91,12 @@ pub fn write(
     cancel: &Cancel,
 ) -> Result<VmdkInfo, VmdkError> {
     let size = source.size();
-    if size > MAX_CAPACITY {
-        return Err(VmdkError::TooLarge(Size::from_bytes(size)));
-    }
+    let capacity = capacity(size)?;
     let level = i32::try_from(options.level)
         .ok()
         .filter(|level| *level > 0)
         .and_then(|level| CompressionLvl::new(level).ok())
         .ok_or(VmdkError::Level(options.level))?;
-    let capacity = size.div_ceil(GRAIN as u64).max(1) * GRAIN_SECTORS;
     let mut file = Output::new(out, capacity);
     file.head(options).map_err(VmdkError::Write)?;
     let threads = options.threads.unwrap_or_else(batch::default_threads);
@@ -132,6 +129,14 @@ pub fn write(
     Ok(info)
 }
 
+/// The sectors of a disk of `size` bytes: whole grains, and at least one.
+pub(super) fn capacity(size: u64) -> Result<u64, VmdkError> {
+    if size > MAX_CAPACITY {
+        return Err(VmdkError::TooLarge(Size::from_bytes(size)));
+    }
+    Ok(size.div_ceil(GRAIN as u64).max(1) * GRAIN_SECTORS)
+}
+
 /// Compressed grains with their markers, ready to be written.
 #[derive(Default)]
 struct Packed {
@@ -155,6 +160,9 @@ impl Worker<Packed> for Packer<'_> {
         self.source
             .read_at(&mut self.input, blocks.start * GRAIN as u64)?;
         let bound = self.compressor.zlib_compress_bound(GRAIN);
+        // Once, at its full size: growing would take up to twice of that.
+        let most = (12 + bound).next_multiple_of(SECTOR as usize);
+        packed.bytes.reserve_exact(count * most);
         for (block, grain) in blocks.zip(self.input.chunks_exact(GRAIN)) {
             if is_zero(grain) {
                 packed.sectors.push(0);
@@ -176,6 +184,14 @@ impl Worker<Packed> for Packer<'_> {
         }
         Ok(())
     }
+}
+
+/// Sector numbers in tables are of 32 bits.
+pub(super) fn too_long() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        "a vmdk cannot grow beyond 2 TiB",
+    )
 }
 
 /// The file so far: where it is, its digest, and the tables that are still to come.
@@ -215,38 +231,14 @@ impl<'a> Output<'a> {
         self.position += bytes.len() as u64 / SECTOR;
         // All offsets in the tables are 32-bit sector numbers.
         if self.position > u64::from(u32::MAX) {
-            return Err(io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                "a vmdk cannot grow beyond 2 TiB",
-            ));
+            return Err(too_long());
         }
         Ok(())
     }
 
     fn head(&mut self, options: &WriteOptions) -> io::Result<()> {
         self.put(&Header::new(self.capacity, DIRECTORY_AT_END).encode())?;
-        let adapter = match options.adapter {
-            Adapter::Scsi => "lsilogic",
-            Adapter::Ide => "ide",
-        };
-        let id = Digest::of(
-            format!("{}\n{}\n{}", options.identity, options.name, self.capacity).as_bytes(),
-        );
-        let mut content = [0; 16];
-        content.copy_from_slice(&id.as_bytes()[..16]);
-        // A quote or a line end would end the name.
-        let name: String = options
-            .name
-            .chars()
-            .map(|c| if c == '"' || c.is_control() { '_' } else { c })
-            .collect();
-        let mut text = descriptor(&name, self.capacity, adapter, &content).into_bytes();
-        if text.len() >= DESCRIPTOR_SPACE {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the file's name is too long for the descriptor",
-            ));
-        }
+        let mut text = descriptor::text("streamOptimized", self.capacity, options)?;
         text.resize(((OVERHEAD - 1) * SECTOR) as usize, 0);
         self.put(&text)
     }

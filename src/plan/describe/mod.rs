@@ -11,7 +11,7 @@ mod tests;
 
 use super::ingredients::{FILE, KIND, UPSTREAM};
 use super::symbolic::symbolic;
-use super::{Facts, FileFacts, FileKind, Ingredients, InputFault, PlanError};
+use super::{Facts, FileFacts, Ingredients, InputFault, PlanError};
 use crate::model::{Digest, Input, Stage, StageKey, StageKind, Text};
 
 /// The revision of a kind: raised when forge does the same settings differently, so that what older versions built is
@@ -91,17 +91,18 @@ impl Sheet<'_> {
         let (name, none) = match input {
             Input::Path(path) => (path, "does not exist"),
             Input::Glob(glob) => (glob, "matches no file"),
+            Input::Unignored(path) if Input::is_glob(path) => {
+                (path, "matches no file that `.gitignore` keeps")
+            }
+            Input::Unignored(path) => (
+                path,
+                "does not exist, or has no file that `.gitignore` keeps",
+            ),
         };
         let fault = match self.facts.files.get(input) {
             Some(FileFacts::Found(files)) if !files.is_empty() => {
                 for file in files {
-                    let value = match file.kind {
-                        FileKind::File => file.digest.hex(),
-                        FileKind::Executable => format!("{} executable", file.digest),
-                        FileKind::Link => format!("{} link", file.digest),
-                        FileKind::EmptyDir => "empty directory".to_owned(),
-                    };
-                    self.add(format!("{FILE}{}", file.path), value);
+                    self.add(format!("{FILE}{}", file.path), file.value());
                 }
                 return;
             }
@@ -130,6 +131,8 @@ impl Sheet<'_> {
             // how long and how often one tries does not change what comes out
             timeout: _,
             retries: _,
+            // nor what else runs at the time
+            pool: _,
         } = self.stage;
         self.add(KIND, format!("{}/{}", kind.name(), revision(kind)));
         if let Some(from) = from {
@@ -140,7 +143,13 @@ impl Sheet<'_> {
             self.add(format!("{UPSTREAM}{key}"), digest);
         }
         match kind {
-            StageKind::Command(command) => self.command(command),
+            StageKind::Command(command) => {
+                self.command(command);
+                if command.discovers.is_some() {
+                    let newest = self.facts.found(&self.stage.key).first();
+                    self.out.set_found(newest.into_iter().flatten(), self.facts);
+                }
+            }
             StageKind::IsoBase(iso_base) => self.iso_base(iso_base),
             StageKind::Clone(clone) => self.clone_stage(clone),
             StageKind::Provision(provision) => self.provision(provision),

@@ -4,8 +4,7 @@ use super::super::inputs;
 use super::Sheet;
 use super::machine::Purpose;
 use crate::model::{
-    Check, CheckSet, CheckSource, Command, CommandLine, Matcher, Provision, Shell, ShellSource,
-    Step, StepAction,
+    Checks, Command, CommandLine, Discovery, Provision, Shell, ShellSource, Step, StepAction, Trim,
 };
 
 impl Sheet<'_> {
@@ -14,6 +13,7 @@ impl Sheet<'_> {
             run,
             // the files that they lead to are in, by path and content
             inputs: _,
+            discovers,
             outputs,
             env,
             pass_env,
@@ -43,6 +43,11 @@ impl Sheet<'_> {
         if let Some(dir) = dir {
             self.add("dir", dir);
         }
+        match discovers {
+            Some(Discovery::Depfile(path)) => self.add("depfile", path),
+            Some(Discovery::Lines(prefix)) => self.add("deps prefix", prefix),
+            None => {}
+        }
     }
 
     pub(super) fn provision(&mut self, provision: &Provision) {
@@ -53,12 +58,19 @@ impl Sheet<'_> {
             shutdown,
             // how often one saves does not change what is made
             checkpoint: _,
+            trim,
             // a name can be changed afterwards
             vm_name: _,
         } = provision;
         self.hardware(hardware);
         self.ssh(ssh, Purpose::Work);
         self.optional("shutdown", shutdown.as_ref());
+        match trim {
+            // what was made before there was a choice counts as this
+            Trim::Auto => {}
+            Trim::Zero => self.add("trim", "zero"),
+            Trim::Off => self.add("trim", "off"),
+        }
         for (i, step) in steps.iter().enumerate() {
             self.prefix = format!("step {} ", i + 1);
             self.step(step);
@@ -76,6 +88,8 @@ impl Sheet<'_> {
             timeout: _,
             // a guest that was given time may be in another state
             pause_before,
+            // how often one saves does not change what is made
+            checkpoint: _,
         } = step;
         if let Some(pause) = pause_before {
             self.add("pause before", pause.to_string());
@@ -109,7 +123,7 @@ impl Sheet<'_> {
             }
             StepAction::Check(checks) => {
                 self.add("", "check");
-                self.checks(std::slice::from_ref(checks));
+                self.checks(checks);
             }
         }
     }
@@ -143,46 +157,32 @@ impl Sheet<'_> {
         self.flag("expect disconnect", *expect_disconnect);
     }
 
-    pub(super) fn checks(&mut self, sources: &[CheckSource]) {
-        let mut number = std::collections::BTreeMap::new();
-        for source in sources {
-            let CheckSource {
-                file: _, // in by its content, which also covers what a newer forge may read there
-                checks: CheckSet { checks },
-            } = source;
-            self.files(inputs::of_checks(source));
-            for check in checks {
-                let Check {
-                    resource,
-                    name,
-                    title: _, // for people
-                    skip,
-                    settings,
-                    expect,
-                } = check;
-                let title = format!("check {resource} {name}");
-                let count: &mut usize = number.entry(title.clone()).or_default();
-                *count += 1;
-                let title = match *count {
-                    1 => title,
-                    n => format!("{title} ({n})"),
-                };
-                let mut shown = show_check(settings, expect);
-                if *skip {
-                    shown = format!("skipped, {shown}");
-                }
-                self.add(title, shown);
+    pub(super) fn checks(&mut self, checks: &Checks) {
+        let Checks {
+            // in by their content
+            gossfiles: _,
+            includes: _,
+            vars_files: _,
+            inline,
+            scopes,
+            vars,
+        } = checks;
+        self.files(inputs::of_checks(checks));
+        for (kind, resources) in object(inline.as_deref().unwrap_or_default()) {
+            for (name, body) in object(&resources.to_string()) {
+                self.add(format!("check {kind} {name}"), body.to_string());
             }
+        }
+        for (name, value) in object(scopes) {
+            self.add(format!("checks see scope {name}"), value.to_string());
+        }
+        for (name, value) in object(vars.as_deref().unwrap_or_default()) {
+            self.add(format!("checks see {name}"), value.to_string());
         }
     }
 }
 
-fn show_check(settings: &[(String, serde_json::Value)], expect: &[(String, Matcher)]) -> String {
-    let settings = settings
-        .iter()
-        .map(|(key, value)| format!("{key}: {value}"));
-    let expect = expect
-        .iter()
-        .map(|(key, matcher)| format!("{key} = {matcher}"));
-    settings.chain(expect).collect::<Vec<_>>().join(", ")
+/// The entries of an object in JSON; none if it is something else.
+fn object(text: &str) -> serde_json::Map<String, serde_json::Value> {
+    serde_json::from_str(text).unwrap_or_default()
 }

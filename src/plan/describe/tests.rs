@@ -3,9 +3,11 @@
 use super::super::samples::{self, facts, name};
 use super::*;
 use crate::model::{
-    CheckSet, CheckSource, Checksum, CommandLine, Controller, Duration, Firmware, Kickstart, Late,
-    Layout, MediaFile, MediaVia, NicAdapter, Part, Shell, ShellSource, Size, StepAction,
+    Algorithm, Checks, Checksum, CommandLine, Controller, Discovery, Duration, Firmware, Kickstart,
+    Late, Layout, MediaFile, MediaVia, NicAdapter, Part, Shell, ShellSource, Size, StepAction,
+    Variant,
 };
+use crate::plan::FileKind;
 
 /// What the planner says about `stage` after `change`, as reasons in words.
 fn reasons(stage: &Stage, change: impl FnOnce(&mut Stage)) -> String {
@@ -54,6 +56,7 @@ fn what_every_stage_has() {
     assert_eq!(reasons(&sample, |s| s.origin.line = 99), "");
     assert_eq!(reasons(&sample, |s| s.timeout = None), "");
     assert_eq!(reasons(&sample, |s| s.retries = 9), "");
+    assert_eq!(reasons(&sample, |s| s.pool = Some(name("link"))), "");
     assert_eq!(
         reasons(&sample, |s| s.needs.push(key("more"))),
         "new upstream more"
@@ -83,6 +86,8 @@ fn a_command() {
         k.pass_env = vec!["HOME".into(), "DISPLAY".into()] => "new pass env DISPLAY: yes",
         k.dir = None => "dir is gone",
         k.always = true => "",
+        k.discovers = Some(Discovery::Depfile("a.d".into())) => "new depfile: a.d",
+        k.discovers = Some(Discovery::Lines("Note:".into())) => "new deps prefix: Note:",
     ]);
 }
 
@@ -165,7 +170,7 @@ fn a_provision() {
         k.steps[3].action = StepAction::Reboot { command: Some("reboot".into()), timeout: Duration::from_secs(1) } => "",
         k.steps[4].action = StepAction::Pause(Duration::from_secs(2))
             => "new step: pause 2s; step is gone: pause 1s",
-        k.steps[5].action = StepAction::Check(CheckSource { checks: CheckSet::default(), ..samples::checks("checks.yaml") })
+        k.steps[5].action = StepAction::Check(Checks { inline: None, ..samples::checks("checks.yaml") })
             => "step 6 check port tcp:22 is gone",
     ]);
 }
@@ -228,7 +233,8 @@ fn an_export_and_an_appliance() {
     };
     fields!(samples::pack_ova(), StageKind::PackOva, k, [
         k.name = "other".into() => "name k3s-mini → other",
-        k.properties = vec![] => "property A is gone; property A user configurable is gone; property BUILD_DATE is gone; \
+        k.properties = vec![] => "property A is gone; property A password is gone; property A user configurable is gone; \
+             property BUILD_DATE is gone; property BUILD_DATE password is gone; \
              property BUILD_DATE user configurable is gone",
         k.properties = swapped => "property order BUILD_DATE A → A BUILD_DATE",
         k.properties[1].value = "2".into() => "property A 1 → 2",
@@ -237,7 +243,28 @@ fn an_export_and_an_appliance() {
         k.vendor = None => "vendor is gone",
         k.version = "1.3".into() => "version 1.2 → 1.3",
         k.annotation = Some("n".into()) => "annotation a note → n",
-        k.eula = None => "eula is gone",
+        k.full_version = None => "full version is gone",
+        k.product_url = None => "product url is gone",
+        k.vendor_url = None => "vendor url is gone",
+        k.app_url = None => "app url is gone",
+        k.class = None => "class is gone",
+        k.instance = None => "instance is gone",
+        k.eulas = vec![] => "eula is gone",
+        k.transports = vec![] => "transport is gone",
+        k.hardware_versions = vec![15] => "hardware versions 14 15 → 15",
+        k.tpm = true => "tpm no → yes",
+        k.digest = Algorithm::Sha512 => "new manifest digest: sha512",
+        k.variant = Variant::Virtualbox => "new variant: virtualbox",
+        k.sign.as_mut().unwrap().key_file = "other.pem".into() => "sign key file key.pem → other.pem",
+        k.sign.as_mut().unwrap().certificate = "other.pem".into()
+            => "input certificate.pem is gone; new input other.pem; sign certificate certificate.pem → other.pem",
+        k.template = None => "input appliance.ovf.j2 is gone",
+        k.properties[1].kind = "uint8".into() => "new property A type: uint8",
+        k.properties[1].password = true => "property A password no → yes",
+        k.properties[1].qualifiers = Some("MinLen(1)".into()) => "new property A qualifiers: MinLen(1)",
+        k.properties[1].category = Some("c".into()) => "new property A category: c",
+        k.properties[1].label = Some("l".into()) => "new property A label: l",
+        k.properties[1].description = Some("d".into()) => "new property A description: d",
         k.manifest = [("git".to_owned(), "def".into())].into() => "manifest git abc → def",
     ]);
 }
@@ -254,10 +281,13 @@ fn a_verify() {
         k.ssh.timeout = Duration::from_secs(1) => "",
         k.retry_timeout = None => "",
         k.sleep = Duration::from_secs(9) => "",
-        k.checks = vec![] => "input scripts/goss/goss.yaml is gone; check port tcp:22 is gone",
-        k.checks[0].checks.checks[0].title = Some("ssh".into()) => "",
-        k.checks[0].checks.checks[0].skip = true
-            => "check port tcp:22 changed",
+        k.checks.gossfiles.clear() => "input scripts/goss/goss.yaml is gone",
+        k.checks.includes.push("scripts/goss/more.yaml".into()) => "new input scripts/goss/more.yaml",
+        k.checks.vars_files.push("vars/goss.yaml".into()) => "new input vars/goss.yaml",
+        k.checks.inline = None => "check port tcp:22 is gone",
+        k.checks.scopes = "{}".into() => "checks see scope common is gone",
+        k.checks.vars = Some(r#"{"ip":"10.0.2.16"}"#.into())
+            => "checks see ip \"10.0.2.15\" → \"10.0.2.16\"",
     ]);
 }
 
@@ -373,10 +403,10 @@ fn fingerprints_are_pinned() {
     command 78cc31d05fb100a5cf17e9d5cd8adcf9d53ca7eda3c3b7c858a55142103e3166
     iso-base acaceae8878b567b263bee64839d9a89673166800609b1731df0dfaaef7a4de6
     clone 3ec01d8cc85531388cd10ca2d990bac978fba955679de86ee5a0c11cb730dfd7
-    provision 294fecec4d897eb1735276c2d5e5fe4f187d47221aca4eafe0537b456e3eac6b
+    provision 6ea3a4f7e540aa0709670b30f4d8d31ccee6f24f033ee702d3fbd3a524fc8d23
     export 75c5e4d545484bacbdd3be19ba386aa600222d14b30cffea3f78b53ba3f7e7e9
-    pack-ova af874e2643245099e5724fd9a64dd9eedcb0e4d14395e0063c8f6d4bb02e0785
-    verify 922e958b80fb1c0193ffe18ea2ec34399a772bb659e61a5e47d9e108c6c0bcf7
+    pack-ova 69930f1db873a53dfecdeb8f24d283c34ca2b9b00a237683dcb7d88910db0fb5
+    verify c5a0d4c46343a9d543b33fe9ee14fc2af83ead12e65a218ee600e0bffaa8ece1
     publish fe7b320fc9d5a003ae12e97eed3b63be7d2717a1d36d62d7234293184f959f25
     ");
 }
@@ -390,7 +420,7 @@ fn ingredients_read_well() {
         .filter(|(name, _)| name.starts_with("step"))
         .map(|(name, value)| format!("{name} = {}", &value[..value.len().min(30)]))
         .collect();
-    insta::assert_snapshot!(lines.join("\n"), @r"
+    insta::assert_snapshot!(lines.join("\n"), @r#"
     step 1 = upload
     step 1 file:scripts/k3s = 1d7b30856b2eda728784b242e85534
     step 1 pause before = 2s
@@ -414,7 +444,9 @@ fn ingredients_read_well() {
     step 5 = pause
     step 5 for = 1s
     step 6 = check
-    step 6 check port tcp:22 = timeout: 500, listening = true
+    step 6 check port tcp:22 = {"listening":true}
+    step 6 checks see ip = "10.0.2.15"
+    step 6 checks see scope common = {"a":1}
     step 6 file:checks.yaml = 6d97b802f8d9e2c6aa0824560b54ac
-    ");
+    "#);
 }

@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Accelerator;
 use crate::provider::ProviderError;
-use crate::sys::{fs, process};
+use crate::sys::{Journal, fs, process};
 
 /// How long the probe guest may take; it needs a third of a second when nothing hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What the guest writes to the exit port; QEMU ends with twice this and one.
 const SIGN: u8 = 0x2a;
+/// Where the answer is kept, in the cache directory.
+const FILE: &str = "qemu-accelerator.json";
 const EXIT_CODE: i32 = (SIGN as i32) << 1 | 1;
 
 /// What runs guests here, and why.
@@ -47,36 +49,49 @@ const fn native() -> Option<Accelerator> {
     }
 }
 
-/// Decides; the answer of an earlier run with the same `binary` since the host's boot is taken from `cache`.
-pub(super) async fn choose(
-    wanted: Accelerator,
-    binary: &Path,
-    run_id: &str,
-    cache: &Path,
-) -> Result<Choice, ProviderError> {
-    let tcg = |reason: String| Choice {
-        accelerator: "tcg".to_owned(),
-        reason,
-    };
+/// What is decided without starting a guest: by the user, by the system, by an earlier run with the same `binary` since
+/// the host's boot.
+pub(super) fn known(wanted: Accelerator, binary: &Path, cache: &Path) -> Option<Choice> {
     let native = match (wanted, native()) {
         (Accelerator::Auto, Some(native)) => native,
-        (Accelerator::Auto, None) => return Ok(tcg("this system has no hypervisor".to_owned())),
+        (Accelerator::Auto, None) => {
+            return Some(tcg("this system has no hypervisor".to_owned()));
+        }
         (chosen, _) => {
-            return Ok(Choice {
+            return Some(Choice {
                 accelerator: chosen.as_str().to_owned(),
                 reason: String::new(),
             });
         }
     };
-    let key = cache_key(binary, native);
-    let file = cache.join("qemu-accelerator.json");
-    let known = std::fs::read(&file)
-        .ok()
-        .and_then(|bytes| serde_json::from_slice::<Cached>(&bytes).ok());
-    if let Some(known) = known.filter(|known| known.key == key) {
-        return Ok(known.choice);
+    let bytes = std::fs::read(cache.join(FILE)).ok()?;
+    let known = serde_json::from_slice::<Cached>(&bytes).ok()?;
+    (known.key == cache_key(binary, native)).then_some(known.choice)
+}
+
+fn tcg(reason: String) -> Choice {
+    Choice {
+        accelerator: "tcg".to_owned(),
+        reason,
     }
-    let choice = match probe(native, binary, run_id).await? {
+}
+
+/// Decides, by starting a guest if need be.
+pub(super) async fn choose(
+    wanted: Accelerator,
+    binary: &Path,
+    journal: &Journal,
+    cache: &Path,
+) -> Result<Choice, ProviderError> {
+    if let Some(known) = known(wanted, binary, cache) {
+        return Ok(known);
+    }
+    let Some(native) = native() else {
+        return Ok(tcg("this system has no hypervisor".to_owned()));
+    };
+    let key = cache_key(binary, native);
+    let file = cache.join(FILE);
+    let choice = match probe(native, binary, journal).await? {
         Ok(()) => Choice {
             accelerator: native.as_str().to_owned(),
             reason: String::new(),
@@ -94,16 +109,17 @@ pub(super) async fn choose(
     Ok(choice)
 }
 
+/// Size and time of a program: another one, or none, after it was replaced.
+pub(super) fn stamp(binary: &Path) -> Option<(u64, u128)> {
+    let meta = std::fs::metadata(binary).ok()?;
+    let since = meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH);
+    Some((meta.len(), since.map_or(0, |since| since.as_nanos())))
+}
+
 /// Changes with the emulator and with each boot of the host: a new kernel or BIOS setting may have mended it. So does
 /// access to the device, which users are told to gain.
 fn cache_key(binary: &Path, native: Accelerator) -> String {
-    let stamp = std::fs::metadata(binary)
-        .and_then(|meta| Ok((meta.len(), meta.modified()?)))
-        .ok()
-        .map(|(size, time)| {
-            let since = time.duration_since(std::time::UNIX_EPOCH);
-            (size, since.map_or(0, |since| since.as_nanos()))
-        });
+    let stamp = stamp(binary);
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     format!(
         "cpu-host {} {} {stamp:?} {} {:?}",
@@ -151,14 +167,13 @@ fn boot_sector() -> Vec<u8> {
 pub(super) async fn probe(
     accelerator: Accelerator,
     binary: &Path,
-    run_id: &str,
+    journal: &Journal,
 ) -> Result<Result<(), String>, ProviderError> {
     if let Some(why) = unavailable(accelerator) {
         return Ok(Err(why));
     }
-    let dir = tempfile::Builder::new()
-        .prefix("forge-probe-")
-        .tempdir()
+    let dir = journal
+        .scratch("a probe of the hypervisor")
         .map_err(|source| io_error(&std::env::temp_dir(), source))?;
     let floppy = dir.path().join("boot.img");
     std::fs::write(&floppy, boot_sector()).map_err(|source| io_error(&floppy, source))?;
@@ -166,7 +181,7 @@ pub(super) async fn probe(
         "driver": "raw", "node-name": "boot", "read-only": true,
         "file": { "driver": "file", "filename": floppy },
     });
-    let mut command = process::command(binary, run_id);
+    let mut command = process::command(binary, journal.run_id());
     command
         .args([
             "-nodefaults",
@@ -224,28 +239,36 @@ fn io_error(path: &Path, source: std::io::Error) -> ProviderError {
 mod tests {
     use super::*;
 
+    fn journal() -> (tempfile::TempDir, Journal) {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::open(dir.path(), "test").unwrap();
+        (dir, journal)
+    }
+
     fn qemu() -> PathBuf {
         process::find_program(&["qemu-system-x86_64"]).unwrap()
     }
 
     #[tokio::test]
     async fn vm_the_probe_guest_runs_where_guests_run() {
+        let (_dir, journal) = journal();
         assert_eq!(
-            probe(Accelerator::Tcg, &qemu(), "test").await.unwrap(),
+            probe(Accelerator::Tcg, &qemu(), &journal).await.unwrap(),
             Ok(())
         );
     }
 
     #[tokio::test]
     async fn vm_a_hypervisor_that_is_not_there_is_told_in_qemus_words() {
-        let why = probe(Accelerator::Whpx, &qemu(), "test").await.unwrap();
+        let (_dir, journal) = journal();
+        let why = probe(Accelerator::Whpx, &qemu(), &journal).await.unwrap();
         let why = why.unwrap_err();
         assert!(why.contains("whpx"), "{why}");
     }
 
     #[tokio::test]
     async fn the_answer_is_kept_until_the_host_boots_again() {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, journal) = journal();
         let binary = Path::new("/no/such/qemu");
         let file = dir.path().join("qemu-accelerator.json");
         let choice = Choice {
@@ -257,23 +280,24 @@ mod tests {
             choice: choice.clone(),
         };
         std::fs::write(&file, serde_json::to_vec(&cached).unwrap()).unwrap();
-        let answer = choose(Accelerator::Auto, binary, "test", dir.path());
+        let answer = choose(Accelerator::Auto, binary, &journal, dir.path());
         assert_eq!(answer.await.unwrap(), choice);
         let other = Cached {
             key: "another boot".to_owned(),
             ..cached
         };
         std::fs::write(&file, serde_json::to_vec(&other).unwrap()).unwrap();
-        let answer = choose(Accelerator::Auto, binary, "test", dir.path()).await;
+        let answer = choose(Accelerator::Auto, binary, &journal, dir.path()).await;
         // the binary is asked, and it is not there (or there is no device to ask for)
         assert!(answer.map_or(true, |a| a.accelerator == "tcg" && a != choice));
     }
 
     #[tokio::test]
     async fn what_the_user_names_is_taken_without_a_probe() {
+        let (_dir, journal) = journal();
         let binary = Path::new("/no/such/qemu");
         for (wanted, word) in [(Accelerator::Kvm, "kvm"), (Accelerator::Tcg, "tcg")] {
-            let choice = choose(wanted, binary, "test", Path::new("/no/cache"));
+            let choice = choose(wanted, binary, &journal, Path::new("/no/cache"));
             assert_eq!(choice.await.unwrap().accelerator, word);
         }
     }

@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -16,7 +15,7 @@ use super::machine::QemuMachine;
 use super::{Qemu, io_error, preflight, start};
 use crate::model::{Controller, Disk, Drives, Firmware, Hardware, Size};
 use crate::provider::{DiskSource, LaunchSpec, Machine as _, Mark, ProviderError};
-use crate::sys::{Cancel, Journal, fs};
+use crate::sys::{Cancel, fs};
 
 /// Firmware that has not looked at its disks by then is not judged.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -89,12 +88,10 @@ async fn probe(
     firmware: Firmware,
     controller: Controller,
 ) -> Result<bool, ProviderError> {
-    let dir = tempfile::Builder::new()
-        .prefix("forge-probe-")
-        .tempdir()
+    let journal = &qemu.journal;
+    let dir = journal
+        .scratch("a firmware probe")
         .map_err(|e| io_error(&std::env::temp_dir(), e))?;
-    let journal = Journal::open(&dir.path().join("journal"), &qemu.run_id)
-        .map_err(|e| io_error(dir.path(), e))?;
     let size = Size::from_mib(8);
     let spec = LaunchSpec {
         name: "firmware-probe".to_owned(),
@@ -124,7 +121,7 @@ async fn probe(
         memory: None,
         work: dir.path().to_owned(),
     };
-    let mut machine = start(qemu, &spec, &Arc::new(journal), Cancel::new()).await?;
+    let mut machine = start(qemu, &spec, journal, Cancel::new()).await?;
     watch(&mut machine).await
 }
 
@@ -174,7 +171,10 @@ mod tests {
             accelerator: Accelerator::Tcg,
             ..Settings::default()
         };
-        Qemu::new(settings, cache, "test-run")
+        {
+            let journal = crate::sys::Journal::open(&cache.join("journal"), "test-run").unwrap();
+            Qemu::new(settings, cache, std::sync::Arc::new(journal))
+        }
     }
 
     #[tokio::test]

@@ -43,6 +43,10 @@ pub(super) struct Invocation<'a> {
     pub(super) accelerator: &'a str,
     pub(super) cpu: &'a str,
     pub(super) control: &'a Path,
+    /// For those who look from outside of the process that runs the machine.
+    pub(super) sight: &'a Path,
+    /// The serial line's other end, and its log.
+    pub(super) line: &'a Path,
     pub(super) serial: &'a Path,
     /// It waits for its memory instead of booting.
     pub(super) incoming: bool,
@@ -113,6 +117,11 @@ fn is_pc(hardware: &Hardware) -> bool {
             .any(|d| d.controller == Controller::Ide)
 }
 
+/// What QEMU calls it.
+pub(super) fn chipset(hardware: &Hardware) -> &'static str {
+    if is_pc(hardware) { "pc" } else { "q35" }
+}
+
 /// The floppy drive's name.
 pub(super) const FLOPPY: &str = "floppy0";
 
@@ -150,7 +159,7 @@ impl Line {
         self.0.push("-nodefaults".into());
         self.0.push("-no-user-config".into());
         self.add("-name", format!("guest={}", escaped(machine.name)));
-        let mut chipset = if is_pc(hardware) { "pc" } else { "q35" }.to_owned();
+        let mut chipset = chipset(hardware).to_owned();
         if let Some(flash) = machine.flash {
             for (node, file) in [("code", &flash.code), ("vars", &flash.vars)] {
                 self.add_json(
@@ -186,25 +195,32 @@ impl Line {
         );
         self.add("-m", format!("size={}M", hardware.memory.mib()));
         self.add("-display", "none");
+        // no server before somebody asks for one
+        self.add("-vnc", "none");
         self.add("-vga", "std");
-        self.add(
-            "-chardev",
-            format!(
-                "file,id=serial,path={}",
-                escaped(img::utf8(machine.serial)?)
-            ),
-        );
-        self.add("-serial", "chardev:serial");
-        self.add(
-            "-qmp",
-            format!("unix:{}", escaped(img::utf8(machine.control)?)),
-        );
+        self.sockets(machine)?;
         self.add("-device", "virtio-rng-pci");
         // the control connection is made and the forwarding set up before the guest's first instruction
         self.0.push("-S".into());
         if machine.incoming {
             self.add("-incoming", "defer");
         }
+        Ok(())
+    }
+
+    /// The serial line, which is logged whether anybody is at its other end or not, and the control sockets: forge's own,
+    /// and one for those who look.
+    fn sockets(&mut self, machine: &Invocation<'_>) -> Result<(), ProviderError> {
+        let path = |path| Ok::<_, ProviderError>(escaped(img::utf8(path)?));
+        let (line, log) = (path(machine.line)?, path(machine.serial)?);
+        let socket = "server=on,wait=off";
+        self.add(
+            "-chardev",
+            format!("socket,id=serial,path={line},{socket},logfile={log},logappend=off"),
+        );
+        self.add("-serial", "chardev:serial");
+        self.add("-qmp", format!("unix:{}", path(machine.control)?));
+        self.add("-qmp", format!("unix:{},{socket}", path(machine.sight)?));
         Ok(())
     }
 

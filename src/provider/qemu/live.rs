@@ -11,13 +11,15 @@
 //! without the disk.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
 
 use super::img::{self, Img};
 use super::machine::QemuMachine;
@@ -34,28 +36,50 @@ const TRANSFER: Duration = Duration::from_secs(900);
 const BANDWIDTH: u64 = 1 << 40;
 /// Memory is written once and read seldom; higher levels cost more than they save.
 const LEVEL: i32 = 1;
+/// How much of a memory is passed on at once, and how many such blocks are unpacked ahead.
+const BLOCK: usize = 1 << 20;
+const AHEAD: usize = 64;
 
 /// What must be the same for a checkpoint to be gone on from.
 pub(super) async fn identity(qemu: &Qemu, hardware: &Hardware) -> Option<String> {
+    let version = qemu.version().await.ok()?;
+    let accelerator = &qemu.choice().await.ok()?.accelerator;
+    identity_of(qemu, hardware, version, accelerator)
+}
+
+/// The same, if it is known without starting a guest.
+pub(super) fn known_identity(qemu: &Qemu, hardware: &Hardware) -> Option<String> {
+    let version = qemu.known_version()?;
+    let accelerator = qemu.known_accelerator()?;
+    identity_of(qemu, hardware, &version, &accelerator)
+}
+
+/// A list of the same things for every machine: a plan names those that are different.
+fn identity_of(
+    qemu: &Qemu,
+    hardware: &Hardware,
+    version: &str,
+    accelerator: &str,
+) -> Option<String> {
     let is_nvme = |disk: &crate::model::Disk| disk.controller == Controller::Nvme;
     if hardware.disks.iter().any(is_nvme) {
         // QEMU cannot save its NVMe controller
         return None;
     }
-    let version = qemu.version().await.ok()?;
-    let accelerator = &qemu.choice().await.ok()?.accelerator;
+    let version = version.replace("QEMU emulator version", "QEMU");
+    let version = version.replace(',', "");
     let cpu = qemu.cpu(accelerator);
-    let processor = match accelerator.as_str() {
-        "tcg" => String::new(),
-        // what a guest is given also depends on this machine's
-        _ => processor(),
-    };
+    let chipset = devices::chipset(hardware);
     let devices = super::DEVICES_VERSION;
-    let parts = format!("{hardware:?} {processor}");
-    let parts = Digest::of(parts.as_bytes());
+    let short = |text: &str| Digest::of(text.as_bytes()).short();
+    let hardware = short(&format!("{hardware:?}"));
+    let processor = match accelerator {
+        "tcg" => "any".to_owned(),
+        // what a guest is given also depends on this machine's
+        _ => short(&processor()),
+    };
     Some(format!(
-        "{version}, {accelerator}, cpu {cpu}, devices {devices} {}",
-        parts.short()
+        "{version}, {accelerator}, cpu {cpu}, processor {processor}, machine {chipset}, devices {devices}, hardware {hardware}"
     ))
 }
 
@@ -197,18 +221,44 @@ fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Gives a QEMU that waits for its memory that of `file`, and lets the guest go on.
-pub(super) async fn resume(machine: &mut QemuMachine, file: &Path) -> Result<(), ProviderError> {
+/// A checkpoint's memory on its way: it is unpacked ahead while QEMU starts.
+pub(super) struct Memory {
+    file: PathBuf,
+    blocks: mpsc::Receiver<Vec<u8>>,
+    reader: JoinHandle<io::Result<()>>,
+}
+
+impl Memory {
+    /// Begins to read `file`; dropped, it ends.
+    pub(super) fn unpack(file: &Path) -> Result<Self, ProviderError> {
+        let from = File::open(file).map_err(|e| io_error(file, e))?;
+        let (sender, blocks) = mpsc::sync_channel(AHEAD);
+        Ok(Self {
+            file: file.to_owned(),
+            blocks,
+            reader: tokio::task::spawn_blocking(move || decompress(from, &sender)),
+        })
+    }
+}
+
+/// Gives a QEMU that waits for its memory that of a checkpoint, and lets the guest go on.
+pub(super) async fn resume(machine: &mut QemuMachine, memory: Memory) -> Result<(), ProviderError> {
     let socket = socket(machine)?;
-    let from = File::open(file).map_err(|e| io_error(file, e))?;
     tell_events(machine).await?;
     let arguments = json!({ "uri": format!("unix:{}", img::utf8(&socket)?) });
     machine.command("migrate-incoming", arguments).await?;
     let stream = UnixStream::connect(&socket).map_err(|e| io_error(&socket, e))?;
-    let reader = tokio::task::spawn_blocking(move || decompress(from, &stream));
+    let Memory {
+        file,
+        blocks,
+        reader,
+    } = memory;
+    let writer = tokio::task::spawn_blocking(move || pass_on(&blocks, stream));
     transferred(machine, 0).await?;
-    let read = reader.await.map_err(io::Error::other);
-    read.and_then(|done| done).map_err(|e| io_error(file, e))?;
+    for task in [reader, writer] {
+        let done = task.await.map_err(io::Error::other);
+        done.and_then(|done| done).map_err(|e| io_error(&file, e))?;
+    }
     machine.command("cont", Value::Null).await.map(drop)
 }
 
@@ -265,7 +315,21 @@ fn compress(from: UnixStream, to: File) -> io::Result<()> {
     zstd::stream::copy_encode(from, to, LEVEL)
 }
 
-fn decompress(from: File, to: &UnixStream) -> io::Result<()> {
-    zstd::stream::copy_decode(from, to)?;
+fn decompress(from: File, to: &mpsc::SyncSender<Vec<u8>>) -> io::Result<()> {
+    let mut from = zstd::stream::Decoder::new(from)?;
+    loop {
+        let mut block = Vec::with_capacity(BLOCK);
+        (&mut from).take(BLOCK as u64).read_to_end(&mut block)?;
+        // who no longer listens has said why
+        if block.is_empty() || to.send(block).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn pass_on(blocks: &mpsc::Receiver<Vec<u8>>, mut to: UnixStream) -> io::Result<()> {
+    for block in blocks {
+        to.write_all(&block)?;
+    }
     to.shutdown(std::net::Shutdown::Write)
 }

@@ -12,12 +12,13 @@ use super::img::Img;
 use super::qmp::{Qmp, QmpError};
 use super::screen::{self, Cells};
 use super::typing::{self, Console};
-use super::{devices, live};
+use super::{devices, live, look};
 use crate::model::{Drives, Duration, Keys, Size};
 use crate::provider::{
-    Address, AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Typing, fingerprint,
+    Address, AtRest, Checkpoint, DiskFile, Machine, ProviderError, Screen, Sight, Typing,
+    fingerprint,
 };
-use crate::sys::{Cancel, Guard, process};
+use crate::sys::{Cancel, Scratch, process};
 
 /// How long QEMU may take to write back what it holds and end. Some never do: one whose guest writes to its UEFI
 /// variables at that moment waits for itself (a processor's thread holds the lock that the write's end needs).
@@ -55,7 +56,7 @@ pub(super) struct QemuMachine {
     pub(super) ssh: Option<SocketAddr>,
     pub(super) cancel: Cancel,
     /// Removes the directory of the control socket when that is not in `work`.
-    pub(super) _socket: Option<Guard>,
+    pub(super) _socket: Option<Scratch>,
 }
 
 impl QemuMachine {
@@ -238,8 +239,13 @@ impl Machine for QemuMachine {
         .subscribe()
     }
 
-    fn host_address(&self) -> String {
-        "10.0.2.2".to_owned()
+    fn sight(&self) -> Sight {
+        Sight {
+            control: Some(look::control(&self.control)),
+            serial: Some(look::line(&self.control)),
+            serial_log: Some(self.serial.clone()),
+            ..Sight::default()
+        }
     }
 
     fn serial_log(&self) -> Option<&Path> {

@@ -4,6 +4,7 @@
 //! one by one. The guest's SSH port is forwarded from a port of the loopback interface that the system chooses.
 
 mod accel;
+mod asked;
 mod boot_probe;
 mod devices;
 mod echo;
@@ -11,6 +12,7 @@ mod files;
 mod firmware;
 pub mod img;
 mod live;
+mod look;
 mod machine;
 mod preflight;
 mod qmp;
@@ -28,14 +30,15 @@ use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::OnceCell;
 
+use self::asked::Question;
 use self::devices::Invocation;
 use self::firmware::Flash;
 use self::machine::QemuMachine;
 use self::qmp::{Qmp, QmpError};
 pub use self::settings::{Accelerator, Settings, SettingsError};
-use super::{LaunchSpec, Machine, Provider, ProviderError};
+use super::{LaunchSpec, Machine, Provider, ProviderError, Screen, Sight};
 use crate::model::Hardware;
-use crate::sys::{Cancel, Entry, Guard, Journal, process};
+use crate::sys::{Cancel, Journal, Scratch, process};
 
 /// How long QEMU may take to connect; under load its start has taken seconds.
 const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -49,20 +52,20 @@ pub struct Qemu {
     settings: Settings,
     /// Where the answer about the accelerator is kept.
     cache: PathBuf,
-    /// Marks processes that are started outside of a run.
-    run_id: String,
+    /// Where processes and files are written down that no machine's launch brings a journal for.
+    journal: Arc<Journal>,
     choice: OnceCell<accel::Choice>,
     version: OnceCell<String>,
 }
 
 impl Qemu {
-    /// QEMU with these settings; `cache` is forge's cache directory, `run_id` marks helper processes.
+    /// QEMU with these settings; `cache` is forge's cache directory, `journal` is for helper processes.
     #[must_use]
-    pub fn new(settings: Settings, cache: &Path, run_id: &str) -> Self {
+    pub fn new(settings: Settings, cache: &Path, journal: Arc<Journal>) -> Self {
         Self {
             settings,
             cache: cache.to_owned(),
-            run_id: run_id.to_owned(),
+            journal,
             choice: OnceCell::new(),
             version: OnceCell::new(),
         }
@@ -98,7 +101,7 @@ impl Qemu {
                 accel::choose(
                     self.settings.accelerator,
                     &binary,
-                    &self.run_id,
+                    &self.journal,
                     &self.cache,
                 )
             })
@@ -109,10 +112,42 @@ impl Qemu {
     async fn version(&self) -> Result<&str, ProviderError> {
         let binary = self.binary()?;
         let version = self.version.get_or_try_init(|| async {
-            let text = output(&binary, &["--version"], &self.run_id).await?;
-            Ok::<_, ProviderError>(text.lines().next().unwrap_or_default().to_owned())
+            match asked::remembered(&binary, &self.cache, Question::Version) {
+                Some(known) => Ok(known),
+                None => {
+                    asked::ask(
+                        &binary,
+                        &self.cache,
+                        Question::Version,
+                        self.journal.run_id(),
+                    )
+                    .await
+                }
+            }
         });
         version.await.map(String::as_str)
+    }
+
+    /// The same for who cannot wait: QEMU is only asked if this is another one than the last time. Blocking.
+    fn known_version(&self) -> Option<String> {
+        if let Some(version) = self.version.get() {
+            return Some(version.clone());
+        }
+        let binary = self.binary().ok()?;
+        let question = Question::Version;
+        let known = asked::remembered(&binary, &self.cache, question)
+            .or_else(|| asked::ask_now(&binary, &self.cache, question, self.journal.run_id()))?;
+        let _ = self.version.set(known.clone());
+        Some(known)
+    }
+
+    /// What runs the guests, if no guest has to be started to find out.
+    fn known_accelerator(&self) -> Option<String> {
+        let known = match self.choice.get() {
+            Some(choice) => Some(choice.clone()),
+            None => accel::known(self.settings.accelerator, &self.binary().ok()?, &self.cache),
+        };
+        known.map(|choice| choice.accelerator)
     }
 
     /// The project's own UEFI firmware.
@@ -154,8 +189,25 @@ impl Provider for Qemu {
         Ok(Box::new(machine))
     }
 
+    async fn look(&self, sight: &Sight, png: &Path) -> Result<Screen, ProviderError> {
+        look::look(sight, png).await
+    }
+
+    async fn vnc(&self, sight: &Sight) -> Result<String, ProviderError> {
+        look::vnc(sight).await
+    }
+
+    async fn host_address(&self) -> Result<String, ProviderError> {
+        // of QEMU's user network
+        Ok("10.0.2.2".to_owned())
+    }
+
     async fn checkpoint_identity(&self, hardware: &Hardware) -> Option<String> {
         live::identity(self, hardware).await
+    }
+
+    fn known_checkpoint_identity(&self, hardware: &Hardware) -> Option<String> {
+        live::known_identity(self, hardware)
     }
 
     async fn describe(&self) -> String {
@@ -191,6 +243,8 @@ async fn start(
     cancel: Cancel,
 ) -> Result<QemuMachine, ProviderError> {
     let binary = qemu.binary()?;
+    let memory = spec.memory.as_deref().map(live::Memory::unpack);
+    let memory = memory.transpose()?;
     let choice = qemu.choice().await?;
     let disks = files::make_disks(spec, journal.run_id()).await?;
     let flash = files::make_flash(qemu, spec)?;
@@ -208,6 +262,8 @@ async fn start(
         accelerator: &choice.accelerator,
         cpu: qemu.cpu(&choice.accelerator),
         control: &control,
+        sight: &look::control(&control),
+        line: &look::line(&control),
         serial: &serial,
         incoming: spec.memory.is_some(),
     })?;
@@ -238,7 +294,7 @@ async fn start(
         Ok(ssh) => machine.ssh = ssh,
         Err(error) => return Err(machine.explain(error).await),
     }
-    match &spec.memory {
+    match memory {
         Some(memory) => live::resume(&mut machine, memory).await?,
         None => machine.command("cont", Value::Null).await.map(drop)?,
     }
@@ -288,22 +344,18 @@ fn forwarded(networks: &str, guest: u16) -> Option<SocketAddr> {
 fn listen(
     work: &Path,
     journal: &Journal,
-) -> Result<(UnixListener, PathBuf, Option<Guard>), ProviderError> {
+) -> Result<(UnixListener, PathBuf, Option<Scratch>), ProviderError> {
     let mut path = work.join("qmp.sock");
-    let mut guard = None;
+    let mut elsewhere = None;
     if path.as_os_str().len() > LONGEST_SOCKET_PATH {
-        let dir = tempfile::Builder::new()
-            .prefix("forge-")
-            .tempdir_in("/tmp")
-            .map_err(|e| io_error(Path::new("/tmp"), e))?;
+        let dir = journal
+            .scratch("a control socket")
+            .map_err(|e| io_error(&std::env::temp_dir(), e))?;
         path = dir.path().join("qmp.sock");
-        let entry = Entry::of_paths("a control socket".to_owned(), vec![dir.path().to_owned()]);
-        guard = Some(journal.enter(entry).map_err(|e| io_error(dir.path(), e))?);
-        // the journal's guard removes it from here on
-        let _ = dir.keep();
+        elsewhere = Some(dir);
     }
     let listener = UnixListener::bind(&path).map_err(|e| io_error(&path, e))?;
-    Ok((listener, path, guard))
+    Ok((listener, path, elsewhere))
 }
 
 async fn connect(

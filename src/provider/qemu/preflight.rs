@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Qemu, boot_probe, devices, firmware, img, output};
+use super::asked::{self, Question};
+use super::{Qemu, boot_probe, devices, firmware, img};
 use crate::model::{Controller, Firmware, Hardware};
 use crate::provider::ProviderError;
 use crate::sys::fs;
@@ -13,10 +14,10 @@ const LEAST_SPACE: u64 = 1 << 30;
 pub(super) async fn check(qemu: &Qemu, hardware: &Hardware) -> Vec<ProviderError> {
     let mut unmet = Vec::new();
     match qemu.binary() {
-        Ok(binary) => unmet.extend(missing_devices(&binary, &qemu.run_id, hardware).await),
+        Ok(binary) => unmet.extend(missing_devices(qemu, &binary, hardware).await),
         Err(error) => unmet.push(error),
     }
-    unmet.extend(img::Img::locate(&qemu.run_id).err());
+    unmet.extend(img::Img::locate(qemu.journal.run_id()).err());
     if hardware.firmware != Firmware::Bios {
         unmet.extend(find_firmware(qemu, hardware.firmware).err());
     }
@@ -79,16 +80,22 @@ pub(super) fn find_firmware(qemu: &Qemu, kind: Firmware) -> Result<firmware::Fla
     })
 }
 
-async fn missing_devices(
-    binary: &Path,
-    run_id: &str,
-    hardware: &Hardware,
-) -> Option<ProviderError> {
-    let known = match output(binary, &["-device", "help"], run_id).await {
-        Ok(known) => known,
-        Err(error) => return Some(error),
-    };
-    missing_in(&known, hardware)
+async fn missing_devices(qemu: &Qemu, binary: &Path, hardware: &Hardware) -> Option<ProviderError> {
+    let known = asked::remembered(binary, &qemu.cache, Question::Devices);
+    if known.is_some_and(|known| missing_in(&known, hardware).is_none()) {
+        return None;
+    }
+    match asked::ask(
+        binary,
+        &qemu.cache,
+        Question::Devices,
+        qemu.journal.run_id(),
+    )
+    .await
+    {
+        Ok(known) => missing_in(&known, hardware),
+        Err(error) => Some(error),
+    }
 }
 
 /// `known` is what `-device help` prints: lines with `name "pvscsi"`.

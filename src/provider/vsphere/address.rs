@@ -1,13 +1,13 @@
 //! What a running machine tells of itself: its power, its guest's addresses, its questions. Followed by one wait on the
 //! server, as long as the machine is ours.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Lab;
+use super::{Lab, Settings};
 use crate::model::Network;
 use crate::provider::Address;
 use crate::sys::Cancel;
@@ -37,6 +37,28 @@ pub(super) struct Choice {
     /// The adapter: its number from 1, or its address.
     pub(super) nic: Option<String>,
     pub(super) port: u16,
+}
+
+/// The address of this host that guests are told: the one that leads to them, or to `server`.
+pub(super) fn of_this_host(settings: &Settings, server: &str) -> String {
+    if let Some(address) = &settings.http_address {
+        return address.clone();
+    }
+    let guest = settings.guest_network;
+    let guest = guest.map(|network| network.address.to_string());
+    let server = server.rsplit_once(':').map_or(server, |(host, _)| host);
+    let towards = guest.unwrap_or_else(|| server.to_owned());
+    // no packet is sent: the system only chooses a route
+    let route = |family: &str| -> std::io::Result<SocketAddr> {
+        let socket = UdpSocket::bind((family, 0))?;
+        socket.connect((towards.as_str(), 443))?;
+        socket.local_addr()
+    };
+    let local = route("0.0.0.0").or_else(|_| route("::"));
+    local.map_or_else(
+        |_| "127.0.0.1".to_owned(),
+        |address| address.ip().to_string(),
+    )
 }
 
 /// Follows the machine until `life` is dropped or the machine is gone.

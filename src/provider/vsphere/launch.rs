@@ -124,14 +124,13 @@ async fn start(
         true => spec.mark.name.clone(),
         false => temporary_name(&spec.mark.name, &lab.stamp()),
     };
-    let entry = Entry {
-        what: format!("machine `{name}` of {}", spec.mark.stage),
-        paths: Vec::new(),
-        machine: Some(RemoteMachine {
+    let entry = Entry::of_machine(
+        format!("machine `{name}` of {}", spec.mark.stage),
+        RemoteMachine {
             provider: shared.name.clone(),
             name: name.clone(),
-        }),
-    };
+        },
+    );
     let guard = journal.enter(entry).map_err(|source| ProviderError::Io {
         path: "the journal".into(),
         source,

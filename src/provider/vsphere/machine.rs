@@ -1,6 +1,5 @@
 //! A running machine on a server.
 
-use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use super::launch::Draft;
 use super::{Lab, Shared, hardware, owned, text, translate};
 use crate::model::{self, Keys, Remote};
 use crate::provider::{
-    Address, AtRest, Checkpoint, LaunchSpec, Machine, Mark, ProviderError, Screen, Typing,
+    Address, AtRest, Checkpoint, LaunchSpec, Machine, Mark, ProviderError, Screen, Sight, Typing,
     fingerprint,
 };
 use crate::sys::Cancel;
@@ -192,6 +191,21 @@ impl VsphereMachine {
     }
 }
 
+/// Looks at a machine that another process runs.
+pub(super) async fn look(lab: &Lab, sight: &Sight, png: &Path) -> Result<Screen, ProviderError> {
+    let id = sight.id.as_deref().unwrap_or_default();
+    let vm = Ref::new("VirtualMachine", id);
+    let picture = lab.client.screenshot(&vm).await.map_err(translate)?;
+    std::fs::write(png, &picture).map_err(|source| ProviderError::Io {
+        path: png.to_owned(),
+        source,
+    })?;
+    Ok(Screen {
+        text: text::read(&picture),
+        fingerprint: fingerprint(&picture),
+    })
+}
+
 #[async_trait]
 impl Machine for VsphereMachine {
     async fn type_keys(&mut self, keys: &Keys, typing: &Typing) -> Result<(), ProviderError> {
@@ -258,28 +272,12 @@ impl Machine for VsphereMachine {
         })
     }
 
-    fn host_address(&self) -> String {
-        let settings = &self.shared.settings;
-        if let Some(address) = &settings.http_address {
-            return address.clone();
+    fn sight(&self) -> Sight {
+        Sight {
+            console: self.console(),
+            id: Some(self.vm.id.clone()),
+            ..Sight::default()
         }
-        let guest = settings
-            .guest_network
-            .map(|network| network.address.to_string());
-        let server = self.lab.client.server();
-        let server = server.rsplit_once(':').map_or(server, |(host, _)| host);
-        let towards = guest.unwrap_or_else(|| server.to_owned());
-        // no packet is sent: the system only chooses a route
-        let route = |family: &str| -> std::io::Result<SocketAddr> {
-            let socket = UdpSocket::bind((family, 0))?;
-            socket.connect((towards.as_str(), 443))?;
-            socket.local_addr()
-        };
-        let local = route("0.0.0.0").or_else(|_| route("::"));
-        local.map_or_else(
-            |_| "127.0.0.1".to_owned(),
-            |address| address.ip().to_string(),
-        )
     }
 
     fn serial_log(&self) -> Option<&Path> {

@@ -26,6 +26,7 @@ mod text;
 mod transfer;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,7 +36,8 @@ use tokio::sync::OnceCell;
 use self::error::{misfit, misplaced, translate};
 use self::place::Place;
 use super::{
-    Appliance, Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Published, Work,
+    Appliance, Exported, LaunchSpec, Machine, Mark, Provider, ProviderError, Published, Screen,
+    Sight, Work,
 };
 use crate::model::{Digest, Hardware, MachineSource, Remote};
 use crate::sys::{Cancel, Guard, Journal};
@@ -218,6 +220,18 @@ impl Provider for Vsphere {
         }
     }
 
+    async fn host_address(&self) -> Result<String, ProviderError> {
+        let lab = self.shared.session().await?;
+        Ok(address::of_this_host(
+            &self.shared.settings,
+            lab.client.server(),
+        ))
+    }
+
+    async fn look(&self, sight: &Sight, png: &Path) -> Result<Screen, ProviderError> {
+        machine::look(self.shared.session().await?.as_ref(), sight, png).await
+    }
+
     async fn clash(&self, mark: &Mark) -> Option<ProviderError> {
         let lab = self.shared.session().await.ok()?;
         match lab.place.machine(&lab.client, &mark.name).await {
@@ -254,7 +268,7 @@ impl Provider for Vsphere {
         true
     }
 
-    fn keeps_installed(&self) -> bool {
+    fn keeps_finished(&self) -> bool {
         false
     }
 

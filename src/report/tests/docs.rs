@@ -12,13 +12,15 @@ use crate::model::{Project, StageKind};
 
 use super::super::{Json, plan_json};
 use super::Paper;
-use super::story::{bad, good};
+use super::story::{bad, good, watched};
 
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "docs/reference.md",
     "docs/stages.md",
+    "docs/appliances.md",
     "docs/caching.md",
+    "docs/disks.md",
     "docs/ci.md",
     "docs/troubleshooting.md",
 ];
@@ -94,6 +96,7 @@ fn every_field_of_the_events_and_plans_is_documented() {
     good()
         .into_iter()
         .chain(bad())
+        .chain(watched())
         .for_each(|event| sink.event(event));
     let mut known = BTreeSet::new();
     for line in paper.text().lines() {
@@ -102,6 +105,7 @@ fn every_field_of_the_events_and_plans_is_documented() {
         fields(&event, &mut known);
     }
     fields(&plan_json(&super::plans::plan()), &mut known);
+    fields(&super::cache::sample(), &mut known);
     assert!(
         known.contains("run_finished") && known.contains("upstreams"),
         "{known:?}"

@@ -1,17 +1,15 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use crate::config::VariableRow;
 use crate::model::{Digest, Name};
-use crate::store::{
-    Corrupt, GcReport, ObjectSummary, RunEntry, RunOutcome, RunStage, StageOutcome, VerifyReport,
-};
+use crate::store::{Corrupt, RunEntry, RunOutcome, RunStage, StageOutcome, VerifyReport};
 
 use super::super::{
-    Detail, DryRun, Finding, Health, Paint, cache_text, doctor_json, doctor_text, gc_text,
-    runs_json, runs_text, vars_json, vars_text, verify_text,
+    Detail, Finding, Health, Paint, doctor_json, doctor_text, runs_json, runs_text, vars_json,
+    vars_text, verify_text,
 };
 use super::stage;
 
@@ -99,49 +97,6 @@ fn variables_are_listed_with_their_sources() {
     assert_eq!(
         vars_json(&rows[2..3]).to_string(),
         r#"[{"scope":"os","name":"iso.url","axes":{"os":"mini"},"value":"mini.iso","source":"vars/mini.toml:1"}]"#
-    );
-}
-
-#[test]
-fn the_store_is_listed_and_collected() {
-    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_491_696);
-    let object = |text: &str, size, age| ObjectSummary {
-        digest: Digest::of(text.as_bytes()),
-        size,
-        used: now - Duration::from_secs(age),
-    };
-    let objects = [
-        object("old", 5 << 30, 90_000),
-        object("new", 1_000, 41),
-        object("mid", 24 << 20, 3_720),
-    ];
-    insta::assert_snapshot!(cache_text(&objects, now), @r"
-    11507a0e2f5e  1000B  used 41s ago
-    90ac16783fbc  24MiB  used 1h02m ago
-    cba06b5736fa  5GiB   used 25h00m ago
-    3 objects, 5.0GiB
-    ");
-    let report = GcReport {
-        removed: vec![(Digest::of(b"old"), 5 << 30)],
-        leftovers: 0,
-        freed: 5 << 30,
-        kept: 2,
-        kept_bytes: 24 << 20,
-    };
-    insta::assert_snapshot!(gc_text(&report, DryRun::Yes), @r"
-    would remove cba06b5736fa  5GiB
-    would remove 1 object, 5GiB; 2 objects stay, 24MiB
-    ");
-    let report = GcReport {
-        removed: Vec::new(),
-        leftovers: 0,
-        freed: 0,
-        kept: 1,
-        kept_bytes: 5,
-    };
-    assert_eq!(
-        gc_text(&report, DryRun::No),
-        "removed 0 objects, 0B; 1 object stays, 5B\n"
     );
 }
 

@@ -1,8 +1,10 @@
 //! Whole outputs, pinned.
 
+mod cache;
 mod docs;
 mod emulator;
 mod lists;
+mod make;
 mod plans;
 mod sinks;
 mod story;

@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use crate::model::{
     Artifact, Command, CommandLine, Digest, Origin, Project, Resources, Stage, StageKind, Text,
 };
-use crate::plan::{Graph, How, Ingredients, Plan, PlanStep, Reason, Record, StepDecision};
+use crate::plan::{
+    Graph, How, Ingredients, KeptSteps, Plan, PlanStep, Reason, Record, StepDecision, Why,
+};
 
 use super::super::{
     Explanation, GraphView, Paint, explain_json, explain_text, plan_json, plan_text,
@@ -62,7 +64,12 @@ pub(super) fn plan() -> Plan {
             fresh("test-iso"),
             fresh("iso-base[os=mini]"),
             PlanStep {
-                kept: Some((2, 6)),
+                kept: Some(KeptSteps {
+                    done: 2,
+                    all: 6,
+                    changed: Some((3, reasons[..1].to_vec())),
+                    unfit: None,
+                }),
                 ..planned(
                     "provision[os=mini]",
                     StepDecision::Stale { reasons },
@@ -80,6 +87,7 @@ pub(super) fn plan() -> Plan {
                 None,
             ),
         ],
+        expected: None,
     }
 }
 
@@ -88,10 +96,9 @@ fn a_plan_says_what_runs_and_why() {
     insta::assert_snapshot!(plan_text(&plan(), Paint::plain()), @r"
     fresh    test-iso
     fresh    iso-base[os=mini]
-    run      provision[os=mini]  scripts/install.sh changed            ~35s
+    run      provision[os=mini]  2 of 6 steps cached, from step 3: scripts/install.sh changed  ~35s
                                  memory 2GiB → 4GiB
-                                 2 of 6 steps cached, from step 3
-    pending  export[os=mini]     upstream provision[os=mini] will run  ~4s
+    pending  export[os=mini]     upstream provision[os=mini] will run                          ~4s
     run      verify[os=mini]     never built
                                  upstream export[os=mini] will run
 
@@ -134,12 +141,14 @@ fn command(name: &str, needs: &[&str]) -> Stage {
             env: BTreeMap::new(),
             pass_env: Vec::new(),
             dir: None,
+            discovers: None,
             always: false,
         }),
         from: None,
         needs: needs.iter().map(|need| stage(need)).collect(),
         timeout: None,
         retries: 0,
+        pool: None,
     }
 }
 
@@ -170,6 +179,7 @@ fn an_explanation_marks_what_is_different() {
         decision: &decision,
         ingredients: &now,
         last: Some(&old),
+        why: &Why::default(),
     };
     insta::assert_snapshot!(
         "stale",
@@ -196,6 +206,7 @@ fn an_explanation_says_when_all_is_well_and_when_it_cannot_know() {
         decision: &decision,
         ingredients: &now,
         last: None,
+        why: &Why::default(),
     };
     insta::assert_snapshot!(
         "pending",
@@ -206,6 +217,7 @@ fn an_explanation_says_when_all_is_well_and_when_it_cannot_know() {
         decision: &decision,
         ingredients: &old.ingredients,
         last: Some(&old),
+        why: &Why::default(),
         ..explanation
     };
     insta::assert_snapshot!(
@@ -234,6 +246,7 @@ fn graphs_have_three_forms() {
         default: Vec::new(),
         providers: BTreeMap::new(),
         resources: Resources::default(),
+        pools: BTreeMap::new(),
     };
     let graph = Graph::new(&project).unwrap();
     let view = GraphView::new(&project, &graph, &graph.order());

@@ -4,7 +4,7 @@ use crate::engine::{Event, RunSummary, Sink};
 
 use super::super::summary::summary;
 use super::super::{Json, Paint, Plain, Verbosity};
-use super::story::{bad, good, progress, seconds};
+use super::story::{bad, good, progress, seconds, watched};
 use super::{Paper, stage};
 
 fn plain(events: Vec<Event>, paint: Paint, verbosity: Verbosity) -> String {
@@ -46,6 +46,21 @@ fn a_bad_run_in_plain_lines() {
 fn a_bad_run_in_colour() {
     insta::assert_snapshot!(
         plain(bad(), Paint::new(true), Verbosity::Normal).replace('\u{1b}', "␛")
+    );
+}
+
+#[test]
+fn what_is_watched_is_told_even_when_quiet() {
+    assert_eq!(
+        plain(watched(), Paint::plain(), Verbosity::Quiet),
+        "forge | -- watching 3 places; Ctrl-C ends\n\
+         forge | -- changed: scripts/install.sh, vars/mini.toml\n"
+    );
+    assert_eq!(
+        json(watched()),
+        "{\"time\":\"2026-11-24T03:41:36.000Z\",\"event\":\"watching\",\"places\":3}\n\
+         {\"time\":\"2026-11-24T03:41:36.001Z\",\"event\":\"changed\",\
+         \"paths\":[\"scripts/install.sh\",\"vars/mini.toml\"]}\n"
     );
 }
 

@@ -23,6 +23,11 @@ pub(super) fn run_started(total: usize) -> Event {
 pub(super) fn started(name: &str, reasons: &[&str], expected: Option<f64>, attempt: u32) -> Event {
     Event::StageStarted {
         stage: stage(name),
+        kind: if name.starts_with("cmd") {
+            "command"
+        } else {
+            "provision"
+        },
         reasons: reasons.iter().map(|r| (*r).to_owned()).collect(),
         expected: expected.map(seconds),
         attempt,
@@ -49,6 +54,35 @@ pub(super) fn progress(name: &str, done: u64, total: Option<u64>) -> Event {
         done,
         total,
     }
+}
+
+fn request(name: &str) -> Event {
+    Event::Request {
+        stage: stage(name),
+        path: "ks.cfg".into(),
+        status: 200,
+        after: seconds(14.2),
+        text: "ks.cfg fetched after 14s".into(),
+    }
+}
+
+fn report(name: &str) -> Event {
+    Event::Report {
+        stage: stage(name),
+        name: "post".into(),
+        message: "open-vm-tools did not install, attempt 2\ntrying again".into(),
+        after: seconds(25.0),
+    }
+}
+
+/// What `--watch` says between two runs.
+pub(super) fn watched() -> Vec<Event> {
+    vec![
+        Event::Watching { places: 3 },
+        Event::Changed {
+            paths: vec!["scripts/install.sh".into(), "vars/mini.toml".into()],
+        },
+    ]
 }
 
 pub(super) fn finished(name: &str, outcome: Outcome, elapsed: f64) -> Event {
@@ -111,6 +145,8 @@ pub(super) fn good() -> Vec<Event> {
         progress(base, 66 << 20, Some(640 << 20)),
         progress(base, 640 << 20, Some(640 << 20)),
         step(base, "waiting for ssh"),
+        request(base),
+        report(base),
         finished(base, Outcome::Retrying(failed), 30.0),
         started(base, &[], None, 2),
         log(base, "installed"),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::records::{json, key, parse, since};
 use super::{Db, now};
 use crate::model::{Digest, Drives, MachineState, StageKey};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// A running machine after some of a stage's steps. A stage has one after each step at most.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,24 +50,51 @@ impl StepCheckpoint {
 }
 
 impl Db {
-    /// The checkpoint with this fingerprint, whichever stage has left it; its use is noted.
+    /// The checkpoint with this fingerprint that `stage` can go on from; its use is noted. Any stage's will do, but for a
+    /// machine on a server: going on from there takes it back, and it is the one of the stage that made it.
     #[must_use]
-    pub fn checkpoint(&self, fingerprint: &Digest) -> Option<StepCheckpoint> {
-        self.ask(|db| {
+    pub fn checkpoint(&self, stage: &StageKey, fingerprint: &Digest) -> Option<StepCheckpoint> {
+        let (owner, found) = self.find_checkpoint(stage, fingerprint)?;
+        // a use that is not noted only means that it is not kept as long
+        let _ = self.with(|db| {
             db.prepare_cached(
-                "UPDATE checkpoints SET used = ?2 WHERE fingerprint = ?1 RETURNING state",
+                "UPDATE checkpoints SET used = ?3 WHERE stage = ?1 AND fingerprint = ?2",
             )?
-            .query_row(params![fingerprint.as_bytes(), now()], state)
-            .optional()
-        })
+            .execute(params![owner, fingerprint.as_bytes(), now()])
+        });
+        Some(found)
     }
 
     /// As [`Db::checkpoint`], without using it.
-    pub(super) fn look_at_checkpoint(&self, fingerprint: &Digest) -> Option<StepCheckpoint> {
+    pub(super) fn look_at_checkpoint(
+        &self,
+        stage: &StageKey,
+        fingerprint: &Digest,
+    ) -> Option<StepCheckpoint> {
+        self.find_checkpoint(stage, fingerprint)
+            .map(|(_, found)| found)
+    }
+
+    /// The stage's own first; with the one that it is of, as it stands in the table.
+    fn find_checkpoint(
+        &self,
+        stage: &StageKey,
+        fingerprint: &Digest,
+    ) -> Option<(String, StepCheckpoint)> {
+        let own = key(stage);
         self.ask(|db| {
-            db.prepare_cached("SELECT state FROM checkpoints WHERE fingerprint = ?1")?
-                .query_row([fingerprint.as_bytes()], state)
-                .optional()
+            let mut query = db.prepare_cached(
+                "SELECT state, stage FROM checkpoints WHERE fingerprint = ?1
+                 ORDER BY stage <> ?2, stage",
+            )?;
+            let found = query.query_map(params![fingerprint.as_bytes(), own], |row| {
+                Ok((row.get::<_, String>(1)?, state(row)?))
+            })?;
+            let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+            let usable = |(owner, found): &(String, StepCheckpoint)| {
+                *owner == own || found.machine.remote.is_none()
+            };
+            Ok(found.into_iter().find(usable))
         })
     }
 
@@ -151,17 +178,7 @@ impl Db {
     }
 }
 
-/// The checkpoint in the column `state`, which is the only one asked for.
+/// The checkpoint in the column `state`, which is the first one asked for.
 pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<StepCheckpoint> {
     parse(&row.get::<_, String>(0)?)
-}
-
-impl Store {
-    /// Removes the memory of a checkpoint that has been replaced; nothing else leads to it. Who is just reading it reads
-    /// on.
-    pub fn discard_memory(&self, checkpoint: &StepCheckpoint) {
-        if let Some(memory) = &checkpoint.memory {
-            let _ = crate::sys::fs::remove(&self.path(memory));
-        }
-    }
 }

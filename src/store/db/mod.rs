@@ -5,6 +5,7 @@
 //! is committed.
 
 mod checkpoints;
+mod costs;
 mod history;
 mod records;
 mod schema;
@@ -24,6 +25,7 @@ use super::error::is_damage;
 use crate::model::Remote;
 
 pub use checkpoints::{Met, StepCheckpoint};
+pub use costs::CheckpointCost;
 pub use history::{NewRun, RunEntry, RunOutcome, RunStage, StageOutcome};
 pub use records::StoredRecords;
 pub use stat::StatCache;

@@ -1,14 +1,13 @@
 //! Records: what was made of what.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::checkpoints::state;
-use super::{Db, StepCheckpoint, now};
+use super::{Db, now};
 use crate::model::{Artifact, Digest, MachineState, StageKey};
-use crate::plan::{Record, Records};
+use crate::plan::{Ingredients, Record, Records};
+use crate::store::roots::{Held, Root};
 use crate::store::{Store, StoreError};
 
 /// The records of a project together with the store that holds their artifacts: what the planner asks.
@@ -27,17 +26,18 @@ impl Records for StoredRecords<'_> {
         self.db.last(stage)
     }
 
-    fn steps_kept(&self, chain: &[Digest]) -> Option<usize> {
-        let whole = |checkpoint: &StepCheckpoint| {
-            let mut digests = checkpoint.digests();
-            digests.all(|digest| self.store.contains(&digest))
-        };
-        let newest = chain.iter().enumerate().rev();
-        let mut kept = newest.filter(|(_, fingerprint)| {
-            let found = self.db.look_at_checkpoint(fingerprint);
-            found.is_some_and(|checkpoint| whole(&checkpoint))
-        });
-        kept.next().map(|(done, _)| done)
+    fn all(&self, stage: &StageKey) -> Vec<Record> {
+        self.db.all(stage)
+    }
+
+    fn kept_under(&self, stage: &StageKey, state: &Digest) -> Option<String> {
+        let found = self.db.look_at_checkpoint(stage, state)?;
+        let whole = found.digests().all(|digest| self.store.contains(&digest));
+        whole.then_some(found.identity)
+    }
+
+    fn failed_after(&self, stage: &StageKey) -> Option<Digest> {
+        self.db.failed_after(stage)
     }
 
     fn intact(&self, artifact: &Artifact) -> Result<(), String> {
@@ -82,6 +82,47 @@ impl Db {
                 .query_row([key(stage)], record)
                 .optional()
         })
+    }
+
+    /// The newest records of this stage, the last one that was made or used first.
+    #[must_use]
+    pub fn all(&self, stage: &StageKey) -> Vec<Record> {
+        /// Nobody looks further back.
+        const RECORDS: usize = 100;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM records WHERE stage = ?1 ORDER BY use_number DESC LIMIT ?2"
+        );
+        let records = self.with(|db| {
+            db.prepare_cached(&sql)?
+                .query_map(params![key(stage), RECORDS], record)?
+                .collect::<rusqlite::Result<Vec<Record>>>()
+        });
+        records.unwrap_or_default()
+    }
+
+    /// The files that the stage's command has told that it read, as its records have them: each set once, the newest
+    /// first.
+    #[must_use]
+    pub fn found(&self, stage: &StageKey) -> Vec<Vec<String>> {
+        /// Whoever goes to and fro between more states than these builds again.
+        const RECORDS: usize = 16;
+        let found = self.with(|db| {
+            db.prepare_cached(
+                "SELECT ingredients FROM records WHERE stage = ?1 ORDER BY use_number DESC LIMIT ?2",
+            )?
+            .query_map(params![key(stage), RECORDS], |row| {
+                parse::<Ingredients>(&row.get::<_, String>(0)?)
+            })?
+            .collect::<rusqlite::Result<Vec<Ingredients>>>()
+        });
+        let mut sets: Vec<Vec<String>> = Vec::new();
+        for ingredients in found.unwrap_or_default() {
+            let set: Vec<String> = ingredients.found().map(str::to_owned).collect();
+            if !sets.contains(&set) {
+                sets.push(set);
+            }
+        }
+        sets
     }
 
     /// Commits a record; the objects of its artifact must be in the store. One with the same stage and fingerprint is
@@ -153,20 +194,20 @@ impl Db {
         })
     }
 
-    /// Forgets what is recorded of a stage, and hands it out so that what it left can be removed; the newest first.
-    pub fn forget(&self, stage: &StageKey) -> Result<Vec<Record>, StoreError> {
+    /// All that is recorded of a stage, the last used first.
+    pub fn recorded(&self, stage: &StageKey) -> Result<Vec<Record>, StoreError> {
         let sql =
             format!("SELECT {COLUMNS} FROM records WHERE stage = ?1 ORDER BY use_number DESC");
         self.with(|db| {
-            let transaction = db.transaction()?;
-            let forgotten = transaction
-                .prepare_cached(&sql)?
+            db.prepare_cached(&sql)?
                 .query_map([key(stage)], record)?
-                .collect::<rusqlite::Result<Vec<Record>>>()?;
-            transaction.execute("DELETE FROM records WHERE stage = ?1", [key(stage)])?;
-            transaction.commit()?;
-            Ok(forgotten)
+                .collect()
         })
+    }
+
+    /// Forgets what is recorded of a stage; tells how many records that were.
+    pub fn forget(&self, stage: &StageKey) -> Result<usize, StoreError> {
+        self.with(|db| db.execute("DELETE FROM records WHERE stage = ?1", [key(stage)]))
     }
 
     /// The machines on servers that records refer to, those of one stage or of all, each with its provider.
@@ -200,48 +241,72 @@ impl Db {
         })
     }
 
-    /// Forgets records that were not used for `age` and are not the last ones of their stage; tells how many.
-    pub fn prune(&self, age: Duration) -> Result<usize, StoreError> {
+    /// All that leads to objects: records and checkpoints, each with its stage and its last use.
+    pub(in crate::store) fn roots(&self) -> Result<Vec<(String, u64, Held)>, StoreError> {
         self.with(|db| {
-            db.execute(
-                "DELETE FROM records WHERE used < ?1 AND use_number <
-                    (SELECT max(use_number) FROM records AS other WHERE other.stage = records.stage)",
-                [since(age)],
-            )
-        })
-    }
-
-    /// Every digest that the last record of each stage needs and, with `age`, that any record used within it needs;
-    /// without `age`, that any record needs. Also what checkpoints need that were used within `kept`, or all of them.
-    pub fn all_digests(
-        &self,
-        age: Option<Duration>,
-        kept: Option<Duration>,
-    ) -> Result<HashSet<Digest>, StoreError> {
-        self.with(|db| {
-            let mut digests = HashSet::new();
+            let mut roots = Vec::new();
             let mut query = db.prepare(
-                "SELECT artifact FROM records WHERE used >= ?1 OR use_number =
-                    (SELECT max(use_number) FROM records AS other WHERE other.stage = records.stage)",
+                "SELECT stage, used, fingerprint, artifact, use_number =
+                    (SELECT max(use_number) FROM records AS other WHERE other.stage = records.stage)
+                 FROM records ORDER BY number",
             )?;
-            let artifacts =
-                query.query_map([age.map_or(i64::MIN, since)], |row| row.get::<_, String>(0))?;
-            for text in artifacts {
-                let artifact: Artifact = parse(&text?)?;
-                digests.extend(artifact.digests());
+            let records = query.query_map([], |row| {
+                let held = Held::Record {
+                    fingerprint: Digest::from_bytes(row.get(2)?),
+                    artifact: parse(&row.get::<_, String>(3)?)?,
+                    last: row.get(4)?,
+                };
+                Ok((shown(row)?, row.get::<_, i64>(1)?.unsigned_abs(), held))
+            })?;
+            for record in records {
+                roots.push(record?);
             }
             // another project's file may be of the format before
             let version: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             if version < 2 {
-                return Ok(digests);
+                return Ok(roots);
             }
-            let mut query = db.prepare("SELECT state FROM checkpoints WHERE used >= ?1")?;
-            for checkpoint in query.query_map([kept.map_or(i64::MIN, since)], state)? {
-                digests.extend(checkpoint?.digests());
+            let mut query =
+                db.prepare("SELECT stage, used, state FROM checkpoints ORDER BY stage, step")?;
+            let checkpoints = query.query_map([], |row| {
+                let held = Held::Checkpoint(parse(&row.get::<_, String>(2)?)?);
+                Ok((shown(row)?, row.get::<_, i64>(1)?.unsigned_abs(), held))
+            })?;
+            for checkpoint in checkpoints {
+                roots.push(checkpoint?);
             }
-            Ok(digests)
+            Ok(roots)
         })
     }
+
+    /// Forgets records and checkpoints of this project.
+    pub(in crate::store) fn give_up(&self, roots: &[&Root]) -> Result<(), StoreError> {
+        self.with(|db| {
+            let transaction = db.transaction()?;
+            for root in roots {
+                let (sql, fingerprint) = match &root.held {
+                    // one that was used meanwhile stays
+                    Held::Record { fingerprint, .. } => (
+                        "DELETE FROM records WHERE fingerprint = ?1 AND used <= ?2 AND use_number <
+                            (SELECT max(use_number) FROM records AS other WHERE other.stage = records.stage)",
+                        fingerprint,
+                    ),
+                    Held::Checkpoint(checkpoint) => (
+                        "DELETE FROM checkpoints WHERE fingerprint = ?1 AND used <= ?2",
+                        &checkpoint.fingerprint,
+                    ),
+                    Held::Failed(_) => continue,
+                };
+                transaction.execute(sql, params![fingerprint.as_bytes(), signed(root.used)])?;
+            }
+            transaction.commit()
+        })
+    }
+}
+
+/// The stage in the column `stage`, as it is shown.
+fn shown(row: &Row<'_>) -> rusqlite::Result<String> {
+    Ok(parse::<StageKey>(&row.get::<_, String>("stage")?)?.to_string())
 }
 
 pub(super) fn since(age: Duration) -> i64 {

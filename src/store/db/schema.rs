@@ -9,7 +9,7 @@ use super::StoreError;
 use crate::store::error::{at, is_damage};
 
 /// The format's number, kept in `user_version`. A higher one in a file means a newer forge.
-pub(super) const VERSION: i64 = 2;
+pub(super) const VERSION: i64 = 3;
 
 /// How long another process may hold the file; transactions are short.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,6 +82,20 @@ CREATE TABLE checkpoints (
     PRIMARY KEY (stage, step)
 ) WITHOUT ROWID;
 PRAGMA user_version = 2;
+";
+
+/// What format 3 has more: what is known of a stage's checkpoints from earlier runs.
+const UPGRADE_TO_3: &str = "
+CREATE TABLE checkpoint_costs (
+    stage       TEXT PRIMARY KEY,
+    duration_ms INTEGER NOT NULL,
+    bytes       INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE failed_steps (
+    stage TEXT PRIMARY KEY,
+    state BLOB NOT NULL
+) WITHOUT ROWID;
+PRAGMA user_version = 3;
 ";
 
 /// Opens `path`; what users should hear comes with it.
@@ -214,7 +228,7 @@ fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
 fn begin(path: &Path) -> Result<(), Failure> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let place = tempfile::Builder::new()
-        .prefix(".forge-db-")
+        .prefix(&crate::sys::fs::temporary_prefix(std::process::id()))
         .tempdir_in(dir)
         .map_err(Failure::Io)?;
     let new = place.path().join("new");
@@ -242,6 +256,9 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     if version < 2 {
         transaction.execute_batch(UPGRADE_TO_2)?;
+    }
+    if version < 3 {
+        transaction.execute_batch(UPGRADE_TO_3)?;
     }
     transaction.commit()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::{Artifact, Digest, Name, Size, StageKey, StoredFile};
 use crate::plan::{Ingredients, Record, Records as _};
-use crate::store::Store;
+use crate::store::{Root, Store};
 
 fn key(name: &str) -> StageKey {
     StageKey {
@@ -62,7 +62,7 @@ fn records_come_back_as_they_were() {
     assert!(gone.ends_with("is gone"), "{gone}");
     db.touch([&one]).unwrap();
     assert_eq!(db.last(&key("a")), Some(one));
-    assert_eq!(db.forget(&key("a")).unwrap().len(), 2);
+    assert_eq!(db.forget(&key("a")).unwrap(), 2);
     assert_eq!(db.last(&key("a")), None);
     assert_eq!(db.take_warnings(), Vec::<String>::new());
 }
@@ -116,7 +116,7 @@ fn a_newer_file_is_refused() {
         assert_eq!(
             error.to_string(),
             format!(
-                "{} was written by a newer forge (format 99; this one knows 2)",
+                "{} was written by a newer forge (format 99; this one knows 3)",
                 path.display()
             )
         );
@@ -211,7 +211,8 @@ fn threads_and_connections_write_at_once() {
     });
     assert_eq!(shared.recorded_stages().unwrap().len(), 4);
     for stage in shared.recorded_stages().unwrap() {
-        assert_eq!(shared.forget(&stage).unwrap().len(), 25);
+        assert_eq!(shared.recorded(&stage).unwrap().len(), 25);
+        assert_eq!(shared.forget(&stage).unwrap(), 25);
     }
 }
 
@@ -222,41 +223,42 @@ fn make_older(db: &Db, days: i64) {
 }
 
 #[test]
-fn old_records_are_pruned_and_their_content_is_let_go() {
-    const DAY: Duration = Duration::from_secs(24 * 3600);
+fn what_leads_to_objects_is_told_and_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let db = open(dir.path());
-    let contents = |age| {
-        let mut digests: Vec<String> = db
-            .all_digests(age, age)
-            .unwrap()
-            .iter()
-            .map(Digest::short)
-            .collect();
-        digests.sort();
-        digests
-    };
-    let of = |texts: &[&str]| {
-        let mut digests: Vec<String> = texts
-            .iter()
-            .map(|t| Digest::of(t.as_bytes()).short())
-            .collect();
-        digests.sort();
-        digests
-    };
     db.commit(&record("a", "f1", "one")).unwrap();
     db.commit(&record("a", "f2", "two")).unwrap();
     db.commit(&record("b", "f3", "three")).unwrap();
     make_older(&db, 9);
-    db.commit(&record("b", "f4", "four")).unwrap();
-    db.commit(&record("b", "f5", "five")).unwrap();
-    assert_eq!(contents(None), of(&["one", "two", "three", "four", "five"]));
-    assert_eq!(contents(Some(7 * DAY)), of(&["two", "four", "five"]));
-    assert_eq!(db.prune(7 * DAY).unwrap(), 2);
-    assert_eq!(contents(None), of(&["two", "four", "five"]));
-    // the same ingredients again replace the record
-    db.commit(&record("a", "f2", "two again")).unwrap();
-    assert_eq!(contents(None), of(&["two again", "four", "five"]));
+    let roots = || -> Vec<Root> {
+        let roots = db.roots().unwrap().into_iter();
+        roots
+            .map(|(stage, used, held)| Root {
+                project: dir.path().to_owned(),
+                stage,
+                used,
+                held,
+            })
+            .collect()
+    };
+    let told = || -> Vec<(String, bool)> {
+        let roots = roots().into_iter();
+        roots
+            .map(|root| (root.stage.clone(), root.is_needed()))
+            .collect()
+    };
+    let of = |last: [(&str, bool); 3]| last.map(|(stage, last)| (stage.to_owned(), last));
+    assert_eq!(told(), of([("a", false), ("a", true), ("b", true)]));
+    let before = roots();
+    let digests: Vec<_> = before.iter().flat_map(Root::digests).collect();
+    assert_eq!(digests, [b"one" as &[u8], b"two", b"three"].map(Digest::of));
+    // the older one is what is built now: it is not given up any more
+    db.touch([&record("a", "f1", "one")]).unwrap();
+    db.give_up(&before.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(told(), [("a".to_owned(), true), ("b".to_owned(), true)]);
+    let left = roots();
+    db.give_up(&left.iter().collect::<Vec<_>>()).unwrap();
+    assert_eq!(roots(), left, "the last ones are never given up");
 }
 
 #[test]

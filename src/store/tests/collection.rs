@@ -1,6 +1,5 @@
 //! What gc takes, and what it leaves.
 
-use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -16,22 +15,32 @@ fn age(scene: &Scene, digest: &Digest, age: Duration) {
     used.set_modified(SystemTime::now() - age).unwrap();
 }
 
+fn older_than(age: Duration) -> Limits {
+    Limits { age, quota: None }
+}
+
+fn removed(report: &GcReport) -> Vec<Digest> {
+    report.removed.iter().map(|gone| gone.digest).collect()
+}
+
 #[test]
 fn what_nobody_needs_goes() {
     let scene = scene();
-    let (needed, recent, old) = (scene.put("needed"), scene.put("recent"), scene.put("old"));
+    let needed = commit(&scene.dir.path().join("project"), &scene, "needed");
+    let (recent, old) = (scene.put("recent"), scene.put("old"));
     age(&scene, &needed, 9 * DAY);
     age(&scene, &old, 9 * DAY);
-    let keep = HashSet::from([needed]);
-    let dry = scene.store.gc(&keep, Some(7 * DAY), true).unwrap();
-    assert_eq!(dry.removed, [(old, 3)]);
+    let dry = scene.store.gc(older_than(7 * DAY), true).unwrap();
+    assert_eq!(removed(&dry), [old]);
+    assert!(matches!(dry.removed[0].why, Why::Age(age) if age >= 9 * DAY));
     assert_eq!((dry.freed, dry.kept, dry.kept_bytes), (3, 2, 12));
     assert!(scene.store.contains(&old), "a dry run removes nothing");
-    assert_eq!(scene.store.gc(&keep, Some(7 * DAY), false).unwrap(), dry);
+    let done = scene.store.gc(older_than(7 * DAY), false).unwrap();
+    assert_eq!((removed(&done), done.freed), (vec![old], 3));
     assert!(!scene.store.contains(&old) && scene.store.contains(&recent));
     assert!(!scene.store.used_path(&old).exists());
-    let all = scene.store.gc(&keep, None, false).unwrap();
-    assert_eq!(all.removed, [(recent, 6)]);
+    let all = scene.store.gc(Limits::default(), false).unwrap();
+    assert_eq!(removed(&all), [recent]);
     assert!(scene.store.contains(&needed));
 }
 
@@ -43,69 +52,96 @@ fn use_makes_objects_young_again() {
         age(&scene, digest, 9 * DAY);
     }
     scene.store.use_object(&one).unwrap();
-    scene
-        .store
-        .touch_all(&artifact(scene.store.put_bytes(b"two").unwrap()));
-    let report = scene.store.gc(&HashSet::new(), Some(DAY), false).unwrap();
+    scene.put("two");
+    let report = scene.store.gc(older_than(DAY), false).unwrap();
     assert_eq!(report.removed, []);
 }
 
 #[test]
-fn leftovers_and_dead_aliases_go_too() {
+fn damaged_objects_go_too() {
     let scene = scene();
-    let root = scene.store.root().to_owned();
-    for dir in ["downloads", "quarantine"] {
-        fs::create_dir_all(root.join(dir)).unwrap();
-        fs::write(root.join(dir).join("x"), b"1234").unwrap();
-    }
-    let sha1 = Checksum::parse("c2883a42e402a2330d9c39b4d1e071cf9b3b5898").unwrap();
-    let iso = scene.put("iso");
-    scene.store.remember_checksum(&sha1, &iso).unwrap();
-    let report = scene
-        .store
-        .gc(&HashSet::from([iso]), Some(DAY), false)
-        .unwrap();
+    let dir = scene.store.root().join("quarantine");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("x"), b"1234").unwrap();
+    let report = scene.store.gc(older_than(DAY), false).unwrap();
     assert_eq!((report.leftovers, report.freed), (0, 0));
-    assert_eq!(scene.store.find_checksum(&sha1), Some(iso));
-    let report = scene.store.gc(&HashSet::new(), None, false).unwrap();
-    assert_eq!((report.leftovers, report.freed), (2, 11));
-    assert_eq!(count(&root.join("aliases")), 0);
+    for dry_run in [true, false] {
+        let report = scene.store.gc(Limits::default(), dry_run).unwrap();
+        assert_eq!((report.leftovers, report.freed), (1, 4));
+    }
+    assert_eq!(count(&dir), 0);
 }
 
 #[test]
-fn a_store_in_use_is_not_collected_and_it_is_told_by_whom() {
+fn what_another_forge_uses_stays_as_long_as_it_runs() {
     let scene = scene();
-    let digest = scene.put("x");
+    let (used, made, not) = (scene.put("used"), Digest::of(b"made"), scene.put("not"));
     let other = Store::open(scene.store.root()).unwrap();
-    let error = scene.store.gc(&HashSet::new(), None, false).unwrap_err();
-    let StoreError::InUse(holders) = &error else {
-        panic!("{error}")
-    };
-    assert_eq!(holders.len(), 1);
-    assert_eq!(holders[0].pid, std::process::id());
-    let told = error.to_string();
-    assert!(told.starts_with("the cache is in use by `forge"), "{told}");
-    assert!(told.ends_with(&format!("(process {})", std::process::id())));
-    assert_eq!(error.help().unwrap(), "wait until it has finished");
+    other.use_object(&used).unwrap();
+    assert_eq!(other.put_bytes(b"made").unwrap().digest, made);
+    let report = scene.store.gc(Limits::default(), false).unwrap();
+    assert_eq!(removed(&report), [not]);
     assert!(
-        scene.store.gc(&HashSet::new(), None, true).is_ok(),
-        "a dry run may"
+        other.use_object(&not).is_err(),
+        "told before it is relied on"
     );
+    // what it has made and nothing leads to goes with it
     drop(other);
-    assert_eq!(
-        scene
-            .store
-            .gc(&HashSet::new(), None, false)
-            .unwrap()
-            .removed
-            .len(),
-        1
-    );
-    assert!(!scene.store.contains(&digest));
-    // the lock is shared again after it
-    assert!(Store::open(scene.store.root()).is_ok());
-    let nobody = StoreError::InUse(Vec::new());
-    assert_eq!(nobody.to_string(), "the cache is in use by another forge");
+    assert!(!scene.store.contains(&made) && scene.store.contains(&used));
+    let report = scene.store.gc(Limits::default(), false).unwrap();
+    assert_eq!(removed(&report), [used]);
+}
+
+#[test]
+fn what_is_adopted_outlives_its_forge_and_what_is_not_goes() {
+    let scene = scene();
+    let root = scene.store.root().to_owned();
+    for killed in [false, true] {
+        let other = Store::open(&root).unwrap();
+        let download = Digest::of(b"download");
+        other.adopt(&download).unwrap();
+        other.put_bytes(b"download").unwrap();
+        let made = other.put_bytes(b"made").unwrap().digest;
+        if killed {
+            other.journal().die();
+            std::mem::forget(other);
+            let next = Store::open(&root).unwrap();
+            assert!(next.take_recovered().is_empty(), "nobody has to hear of it");
+        } else {
+            drop(other);
+        }
+        assert!(scene.store.contains(&download) && !scene.store.contains(&made));
+        scene.store.gc(Limits::default(), false).unwrap();
+        assert!(!scene.store.contains(&download));
+    }
+    // it lives, and has notes
+    assert_eq!(count(&root.join("running")), 2);
+}
+
+#[test]
+fn what_is_doomed_goes_unless_something_leads_to_it() {
+    let scene = scene();
+    let (one, two) = (scene.dir.path().join("one"), scene.dir.path().join("two"));
+    let shared = commit(&one, &scene, "shared");
+    commit(&two, &scene, "shared");
+    let alone = scene.put("alone");
+    scene.store.adopt(&alone).unwrap();
+    assert_eq!(scene.store.tidy().unwrap(), 0);
+    scene.store.doom([shared, alone]).unwrap();
+    assert_eq!(scene.store.tidy().unwrap(), 5);
+    assert!(scene.store.contains(&shared));
+    fs::remove_dir_all(&one).unwrap();
+    assert_eq!(scene.store.tidy().unwrap(), 0);
+    // what a project needs that cannot be asked is not known
+    fs::write(
+        two.join(".forge/forge.db"),
+        b"not a database, but long enough",
+    )
+    .unwrap();
+    assert_eq!(scene.store.tidy().unwrap(), 0);
+    assert!(scene.store.contains(&shared));
+    fs::remove_dir_all(&two).unwrap();
+    assert_eq!(scene.store.tidy().unwrap(), 6);
 }
 
 fn commit(root: &Path, scene: &Scene, content: &str) -> Digest {
@@ -137,16 +173,21 @@ fn what_other_projects_need_stays() {
     let (a, b) = (commit(&one, &scene, "a"), commit(&two, &scene, "b"));
     scene.store.register(&one).unwrap();
     assert_eq!(scene.store.projects().unwrap(), [one.clone(), two.clone()]);
-    let db = Db::open(&one.join(".forge/forge.db")).unwrap();
-    let keep = keep_set(&scene.store, Some((&one, &db)), None, None).unwrap();
-    assert_eq!(keep, HashSet::from([a, b]));
+    let present = |scene: &Scene| -> Vec<Digest> {
+        let objects = scene.store.list().unwrap();
+        objects.iter().map(|object| object.digest).collect()
+    };
+    scene.store.gc(Limits::default(), false).unwrap();
+    let mut both = vec![a, b];
+    both.sort();
+    assert_eq!(present(&scene), both);
 
     fs::write(
         two.join(".forge/forge.db"),
         b"not a database, but long enough to be looked at",
     )
     .unwrap();
-    let error = keep_set(&scene.store, Some((&one, &db)), None, None).unwrap_err();
+    let error = scene.store.gc(Limits::default(), false).unwrap_err();
     assert!(
         error.to_string().starts_with(&format!(
             "the records of {} cannot be read, so what it needs is not known: ",
@@ -163,9 +204,7 @@ fn what_other_projects_need_stays() {
     );
 
     fs::remove_dir_all(&two).unwrap();
-    assert_eq!(
-        keep_set(&scene.store, None, None, None).unwrap(),
-        HashSet::from([a])
-    );
+    scene.store.gc(Limits::default(), false).unwrap();
+    assert_eq!(present(&scene), [a]);
     assert_eq!(scene.store.projects().unwrap(), [one]);
 }

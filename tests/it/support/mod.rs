@@ -1,5 +1,9 @@
 //! A project in a temporary directory, and forge run in it with a clean environment.
 
+pub(crate) mod goss;
+pub(crate) mod killing;
+pub(crate) mod sshd;
+pub(crate) mod terminal;
 pub(crate) mod vcenter;
 pub(crate) mod vm;
 

@@ -168,8 +168,11 @@ impl VCenter {
             let whole = |name: &str| name.len() == 64 + 4 && name.ends_with(".iso");
             assert!(media.lines().all(whole), "{media}");
         }
-        let journal = std::fs::read_dir(sandbox.path(".forge/journal")).unwrap();
-        let left: Vec<_> = journal.map(|entry| entry.unwrap().path()).collect();
+        let journal = std::fs::read_dir(sandbox.path(".forge/journal")).into_iter();
+        let left: Vec<_> = journal
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }

@@ -1,10 +1,10 @@
-//! The descriptor: what hypervisors are known to stumble over.
+//! The descriptor: its form, and what it says about the machine as a whole.
 
 use std::collections::BTreeSet;
 
 use super::super::archive::Package;
-use super::{EVERYBODY, Report};
-use crate::image::ovf::{Envelope, Item};
+use super::{EVERYBODY, Importer, Report, hardware, properties};
+use crate::image::ovf::Envelope;
 
 /// Checks the descriptor by itself.
 pub(super) fn check(package: &Package, envelope: &Envelope, report: &mut Report) {
@@ -18,38 +18,62 @@ pub(super) fn check(package: &Package, envelope: &Envelope, report: &mut Report)
     };
     lint.form();
     lint.system();
-    lint.items();
-    lint.properties();
+    hardware::check(&mut lint);
+    properties::check(&mut lint);
     if let Err(e) = envelope.lower() {
-        lint.report.error("hardware", name, e.to_string(), &[]);
+        lint.error("hardware", e.to_string(), &[]);
     }
 }
 
-struct Lint<'a> {
-    envelope: &'a Envelope,
+/// A descriptor, and where to put what is wrong with it.
+pub(super) struct Lint<'a> {
+    pub(super) envelope: &'a Envelope,
     name: &'a str,
     report: &'a mut Report,
 }
 
-type By = &'static [&'static str];
+pub(super) type By = &'static [Importer];
+
+/// The newest hardware version that a release of ESXi knows.
+const NEWEST: u32 = 22;
+
+/// The first hardware version with which new wizards still deploy.
+const OLDEST: u32 = 11;
 
 impl Lint<'_> {
-    fn error(&mut self, code: &'static str, message: impl Into<String>, by: By) {
+    pub(super) fn error(&mut self, code: &'static str, message: impl Into<String>, by: By) {
         self.report.error(code, self.name, message, by);
     }
 
-    fn warning(&mut self, code: &'static str, message: impl Into<String>, by: By) {
+    pub(super) fn warning(&mut self, code: &'static str, message: impl Into<String>, by: By) {
         self.report.warning(code, self.name, message, by);
+    }
+
+    pub(super) fn change(&mut self, code: &'static str, message: impl Into<String>, by: By) {
+        self.report.change(code, self.name, message, by);
+    }
+
+    /// The value of one of VMware's settings.
+    pub(super) fn setting(&self, key: &str) -> Option<&str> {
+        let found = self.envelope.settings.iter().find(|(k, _)| k == key);
+        found.map(|(_, value)| value.as_str())
     }
 
     fn form(&mut self) {
         if self.envelope.version == 2 {
             let message = "it is an OVF of version 2, which few importers know";
-            self.warning("ovf-version", message, &["Workstation"]);
+            self.warning("ovf-version", message, &[Importer::Workstation]);
         }
         for section in &self.envelope.without_info {
             let message = format!("`{section}` has no `Info`, which the schema asks for");
             self.warning("ovf-info", message, &[]);
+        }
+        for fault in &self.envelope.schema_faults {
+            self.warning(
+                "schema",
+                format!("the schema has it otherwise: {fault}"),
+                &[],
+            );
         }
         for section in &self.envelope.unknown_sections {
             let message = format!("`{section}` is not known and not `ovf:required=\"false\"`");
@@ -65,136 +89,86 @@ impl Lint<'_> {
     }
 
     fn system(&mut self) {
-        let versions: Vec<u32> = self
-            .envelope
-            .system_types
-            .iter()
+        let families = self.envelope.system_types.iter();
+        let versions: Vec<u32> = families
             .filter_map(|family| family.strip_prefix("vmx-")?.parse().ok())
             .collect();
-        let families = self.envelope.system_types.join(" ");
-        if versions.is_empty() {
-            let message = format!("the hardware family `{families}` is none of VMware's");
-            self.error("hardware-family", message, &["ESXi"]);
-        } else if versions.iter().all(|version| matches!(version, 12 | 16)) {
-            let message = format!("the hardware family `{families}` exists on Workstation only");
-            self.error("hardware-family", message, &["ESXi"]);
-        }
-        let setting = |key: &str| {
-            let found = self.envelope.settings.iter().find(|(k, _)| k == key);
-            found.map(|(_, value)| value.as_str())
-        };
-        let secure = setting("bootOptions.efiSecureBootEnabled") == Some("true");
-        let least = match setting("firmware") {
-            Some("efi") if secure => 13,
-            Some("efi") => 8,
-            _ => 0,
-        };
-        if versions.first().is_some_and(|version| *version < least) {
-            let message = format!("its firmware needs vmx-{least:02}, it has `{families}`");
-            self.error("firmware", message, &["ESXi"]);
+        self.families(&versions);
+        self.firmware(&versions);
+        let numbered = self.envelope.os_id.as_ref();
+        if numbered.is_none_or(|id| id.parse::<u16>().is_err()) {
+            let message = "no `ovf:id` names the guest's operating system by its number";
+            self.error("os-id", message, &[Importer::Virtualbox]);
         }
         match &self.envelope.os_type {
             None => {
                 let message = "it does not name the guest as vSphere does (`vmw:osType`)";
-                self.warning("os-type", message, &[]);
+                self.change("os-type", message, &[Importer::Esxi, Importer::Vcenter]);
             }
             Some(id) if !id.contains("Guest") => {
                 let message =
                     format!("`{id}` is no guest id of vSphere, such as `debian12_64Guest`");
-                self.error("os-type", message, &["vCenter"]);
+                self.error("os-type", message, &[Importer::Vcenter]);
             }
             Some(_) => {}
         }
     }
 
-    fn items(&mut self) {
-        let mut ids = BTreeSet::new();
-        for item in &self.envelope.items {
-            let label = item.name.clone().unwrap_or_else(|| item.instance.clone());
-            // The same device may be there once for each deployment option.
-            if !ids.insert((&item.instance, &item.configuration)) {
-                let message = format!("two items have the id `{}`", item.instance);
-                self.error("item-id", message, &["COT", "ovftool"]);
-            }
-            if !item.ordered {
-                let message = format!("the parts of item `{label}` are not in alphabetical order");
-                self.error("item-order", message, &["the OVF schema"]);
-            }
-            self.network(item, &label);
-            self.kind(item, &label);
+    fn families(&mut self, versions: &[u32]) {
+        let families = self.envelope.system_types.join(" ");
+        let lowest = versions.iter().min().copied().unwrap_or_default();
+        if versions.is_empty() {
+            let message = format!("the hardware family `{families}` is none of VMware's");
+            self.error("hardware-family", message, &[Importer::Esxi]);
+        } else if versions.iter().all(|version| matches!(version, 12 | 16)) {
+            let message = format!("the hardware family `{families}` exists on Workstation only");
+            self.error("hardware-family", message, &[Importer::Esxi]);
+        } else if lowest > NEWEST {
+            let message = format!("no ESXi knows the hardware family `{families}`");
+            self.error("hardware-family", message, &[Importer::Esxi]);
+        } else if lowest > 15 {
+            let since = match lowest {
+                ..=17 => "7.0",
+                18 => "7.0U1",
+                19 => "7.0U2",
+                20 => "8.0",
+                21 => "8.0U2",
+                _ => "9.0",
+            };
+            let message = format!("`{families}` needs ESXi {since} or later");
+            self.warning("hardware-new", message, &[Importer::Esxi]);
+        } else if lowest < OLDEST {
+            let message =
+                format!("`{families}` is so old that wizards of vSphere 7 and later refuse it");
+            self.warning("hardware-old", message, &[Importer::Vcenter]);
         }
     }
 
-    fn network(&mut self, item: &Item, label: &str) {
-        if item.kind != "10" {
-            return;
+    fn firmware(&mut self, versions: &[u32]) {
+        let families = self.envelope.system_types.join(" ");
+        let secure = self.setting("bootOptions.efiSecureBootEnabled") == Some("true");
+        let efi = self.setting("firmware") == Some("efi");
+        let least = match (efi, secure) {
+            (true, true) => 13,
+            (true, false) => 8,
+            _ => 0,
+        };
+        if versions.first().is_some_and(|version| *version < least) {
+            let message = format!("its firmware needs vmx-{least:02}, it has `{families}`");
+            self.error("firmware", message, &[Importer::Esxi]);
         }
-        let known = |name: &String| self.envelope.networks.iter().any(|n| n.name == *name);
-        match &item.connection {
-            None => {
-                let message = format!("`{label}` is on no network");
-                self.warning("network", message, &["vCenter"]);
-            }
-            Some(network) if !known(network) => {
-                let message =
-                    format!("`{label}` is on the network `{network}`, which no section describes");
-                self.warning("network", message, &["vCenter"]);
-            }
-            Some(_) => {}
+        if efi {
+            let message = "it wants UEFI, which is not read here: the machine gets BIOS until that is changed (`VBoxManage modifyvm NAME --firmware efi`)";
+            self.change("firmware-lost", message, &[Importer::Virtualbox]);
         }
-    }
-
-    fn kind(&mut self, item: &Item, label: &str) {
-        let subtype = item.subtype.as_deref().unwrap_or_default();
-        match item.kind.as_str() {
-            "3" | "4" | "10" | "14" | "15" | "16" | "17" | "23" | "35" => {}
-            "5" => {
-                if subtype.eq_ignore_ascii_case("PIIX4") {
-                    let message = format!("the IDE controller `{label}` has the subtype PIIX4");
-                    self.error("item-subtype", message, &["ESXi"]);
-                }
-            }
-            "6" => {
-                let known = ["lsilogic", "buslogic", "lsilogicsas", "VirtualSCSI", ""];
-                let first = subtype.split([' ', ',']).next().unwrap_or_default();
-                if !known.contains(&first) {
-                    let message = format!(
-                        "the SCSI controller `{label}` has the unknown subtype `{subtype}`"
-                    );
-                    self.warning("item-subtype", message, &["ESXi"]);
-                }
-            }
-            "20" => {
-                let known = ["AHCI", "vmware.sata.ahci", "vmware.nvme.controller"];
-                if !known.iter().any(|k| k.eq_ignore_ascii_case(subtype)) && item.required {
-                    let message = format!("the controller `{label}` has the subtype `{subtype}`");
-                    self.warning("item-subtype", message, &["VirtualBox"]);
-                }
-            }
-            other => {
-                if item.required {
-                    let message = format!(
-                        "`{label}` is of resource type {other} and not `ovf:required=\"false\"`"
-                    );
-                    self.warning("item-type", message, &["VirtualBox"]);
-                }
-            }
-        }
-    }
-
-    fn properties(&mut self) {
-        let properties = &self.envelope.product.properties;
-        let mut keys = BTreeSet::new();
-        for property in properties {
-            if !keys.insert(&property.key) {
-                let message = format!("two properties are called `{}`", property.key);
-                self.error("property", message, &["vCenter"]);
-            }
-        }
-        let open = properties.iter().any(|p| p.user_configurable);
-        if open && self.envelope.transports.is_empty() {
-            let message = "properties may be set, but no `ovf:transport` carries them to the guest";
-            self.warning("transport", message, &[]);
+        let tpm = self
+            .envelope
+            .items
+            .iter()
+            .any(|item| item.subtype.as_deref() == Some("vmware.vtpm"));
+        if tpm && (!efi || versions.first().is_some_and(|version| *version < 14)) {
+            let message = "a virtual TPM needs UEFI and vmx-14";
+            self.error("tpm", message, &[Importer::Esxi]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::super::OvaError;
 use super::super::archive::Package;
-use super::Report;
+use super::{Importer, Report};
 use crate::image::Progress;
 use crate::image::ovf::{DiskRef, Envelope, disk_capacity};
 use crate::image::vmdk::{self, CheckReport, Problem, VmdkError};
@@ -39,7 +39,7 @@ pub(super) fn check(
                 "disk-format",
                 &file.href,
                 message,
-                &["vSphere", "Workstation"],
+                &[Importer::Esxi, Importer::Vcenter, Importer::Workstation],
             );
             continue;
         }
@@ -59,7 +59,7 @@ pub(super) fn check(
                 });
             }
             Err(other) => {
-                let by = &["vSphere", "Workstation"];
+                let by = &[Importer::Esxi, Importer::Vcenter, Importer::Workstation];
                 report.error("vmdk", &file.href, other.to_string(), by);
             }
         }
@@ -71,10 +71,10 @@ pub(super) fn check(
 
 fn tell(report: &mut Report, file: &str, problem: &Problem) {
     let message = format!("at byte {}: {}", problem.offset, problem.message);
-    let by: &[&str] = match problem.code {
-        "end-of-stream" => &["ovftool", "Workstation", "vCenter's content library"],
-        "version" => &["ESXi"],
-        "capacity" => &["vmdk-convert"],
+    let by: &[Importer] = match problem.code {
+        "end-of-stream" => &[Importer::Ovftool, Importer::Workstation, Importer::Vcenter],
+        "version" => &[Importer::Esxi],
+        "capacity" => &[Importer::Others],
         _ => &[],
     };
     if problem.fatal {
@@ -100,7 +100,12 @@ fn compare(
             capacity.bytes(),
             found.capacity.bytes()
         );
-        report.error("disk-capacity", file, message, &["vSphere"]);
+        report.error(
+            "disk-capacity",
+            file,
+            message,
+            &[Importer::Esxi, Importer::Vcenter],
+        );
     }
     if let Some(populated) = &disk.populated
         && populated.trim().parse() != Ok(found.populated.bytes())

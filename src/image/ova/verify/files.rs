@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::archive::{Format, Package, has_extension};
 use super::super::{OvaError, check_name};
-use super::{EVERYBODY, Report};
+use super::{EVERYBODY, Importer, Report};
 use crate::image::ovf::{Envelope, FileRef};
 
 /// Checks the members as such.
@@ -26,12 +26,17 @@ pub(super) fn check(package: &Package, report: &mut Report) {
         }
         if let Some(bare) = name.strip_prefix("./") {
             let message = format!("the name should be `{bare}`");
-            report.error("tar-name", name, message, &["VirtualBox", "virt-v2v"]);
+            report.error(
+                "tar-name",
+                name,
+                message,
+                &[Importer::Virtualbox, Importer::VirtV2v],
+            );
         } else if let Err(OvaError::Name { why, .. }) = check_name(name) {
-            report.error("tar-name", name, why, &["ovftool"]);
+            report.error("tar-name", name, why, &[Importer::Ovftool]);
         }
         if !seen.insert(name.to_ascii_lowercase()) {
-            report.error("tar-twice", name, "it is there twice", &["ovftool"]);
+            report.error("tar-twice", name, "it is there twice", &[Importer::Ovftool]);
         }
         let dialect = match member.format {
             Format::Ustar | Format::Plain => None,
@@ -65,7 +70,7 @@ fn order(package: &Package, report: &mut Report) {
     for (kind, extra) in [(&descriptors, "descriptors"), (&manifests, "manifests")] {
         if let Some(second) = kind.get(1) {
             let message = format!("there are {} {extra}", kind.len());
-            report.error("tar-twice", name(*second), message, &["ovftool"]);
+            report.error("tar-twice", name(*second), message, &[Importer::Ovftool]);
         }
     }
     let Some(descriptor) = descriptors.first() else {
@@ -73,14 +78,19 @@ fn order(package: &Package, report: &mut Report) {
     };
     if *descriptor != 0 {
         let message = "it is not the first file of the package";
-        let by = &["ovftool", "Workstation", "COT"];
+        let by = &[Importer::Ovftool, Importer::Workstation, Importer::Others];
         report.error("tar-order", name(*descriptor), message, by);
     }
     if let Some(manifest) = manifests.first() {
         let stem = |place: usize| name(place).rsplit_once('.').map(|(stem, _)| stem);
         if stem(*descriptor) != stem(*manifest) {
             let message = format!("it is not named after `{}`", name(*descriptor));
-            report.error("manifest-name", name(*manifest), message, &["ovftool"]);
+            report.error(
+                "manifest-name",
+                name(*manifest),
+                message,
+                &[Importer::Ovftool],
+            );
         }
         let rest = &package.members[manifest + 1..];
         let last = rest.iter().all(|m| has_extension(&m.name, "cert"));
@@ -109,7 +119,7 @@ pub(super) fn check_references(package: &Package, envelope: &Envelope, report: &
         };
         if package.archive && last.is_some_and(|last| place < last) {
             let message = "it comes before a file that the descriptor lists earlier";
-            report.error("tar-order", &file.href, message, &["VirtualBox"]);
+            report.error("tar-order", &file.href, message, &[Importer::Virtualbox]);
         }
         last = last.max(Some(place));
     }
@@ -125,7 +135,7 @@ pub(super) fn check_references(package: &Package, envelope: &Envelope, report: &
         });
         if !known && !listed {
             let message = "the descriptor does not mention it";
-            report.warning("file-unknown", &member.name, message, &["ovftool"]);
+            report.warning("file-unknown", &member.name, message, &[Importer::Ovftool]);
         }
     }
 }
@@ -139,7 +149,7 @@ fn find(package: &Package, file: &FileRef, report: &mut Report) -> Option<usize>
     };
     if file.chunk_size.is_some() {
         let message = "it is cut into pieces, of which virt-v2v reads only the last";
-        report.warning("file-chunked", href, message, &["virt-v2v"]);
+        report.warning("file-chunked", href, message, &[Importer::VirtV2v]);
         let first = at(&format!("{href}.000000000"));
         if first.is_none() {
             report.error(
@@ -160,11 +170,21 @@ fn find(package: &Package, file: &FileRef, report: &mut Report) -> Option<usize>
     match file.size {
         None => {
             let message = "the descriptor does not say its size";
-            report.warning("file-size", href, message, &["ovftool", "vCenter"]);
+            report.warning(
+                "file-size",
+                href,
+                message,
+                &[Importer::Ovftool, Importer::Vcenter],
+            );
         }
         Some(size) if size != found => {
             let message = format!("the descriptor says {size} bytes, it has {found}");
-            report.error("file-size", href, message, &["ovftool", "vCenter"]);
+            report.error(
+                "file-size",
+                href,
+                message,
+                &[Importer::Ovftool, Importer::Vcenter],
+            );
         }
         Some(_) => {}
     }

@@ -2,10 +2,10 @@
 
 use super::super::OvaError;
 use super::super::archive::{MOST_DESCRIPTOR, Member, Package, has_extension};
+use super::super::hash;
 use super::super::manifest::{Manifest, ManifestEntry};
-use super::{EVERYBODY, Report};
+use super::{EVERYBODY, Importer, Report, Severity};
 use crate::image::ovf::Envelope;
-use crate::image::source::CopyOutcome;
 use crate::model::Algorithm;
 use crate::sys::Cancel;
 
@@ -25,7 +25,12 @@ pub(super) fn check(
     let manifest = Manifest::parse(&String::from_utf8_lossy(&bytes));
     for (line, why) in &manifest.bad_lines {
         let message = format!("{why}: `{line}`");
-        report.error("manifest-line", &member.name, message, &["ESXi", "vCenter"]);
+        report.error(
+            "manifest-line",
+            &member.name,
+            message,
+            &[Importer::Esxi, Importer::Vcenter],
+        );
     }
     algorithms(member, &manifest, envelope, report);
     for entry in &manifest.entries {
@@ -37,14 +42,28 @@ pub(super) fn check(
         let bad = |(line, _): &(String, _)| line.contains(&format!("({name})"));
         if !exempt && manifest.entry(name).is_none() && !manifest.bad_lines.iter().any(bad) {
             let message = format!("it does not list `{name}`");
-            report.error("manifest-lacks", &member.name, message, &["ovftool"]);
+            report.error(
+                "manifest-lacks",
+                &member.name,
+                message,
+                &[Importer::Ovftool],
+            );
         }
     }
-    if package.with_extension("cert").is_some() {
-        let message = "its signature is not checked here";
-        report.warning("signature", &member.name, message, &[]);
-    }
     Ok(())
+}
+
+/// Refuses a package whose manifest is not true, or does not list all files.
+pub(in super::super) fn digests_hold(package: &Package, cancel: &Cancel) -> Result<(), OvaError> {
+    let mut report = Report::default();
+    check(package, None, &mut report, cancel)?;
+    let wrong = report
+        .findings
+        .into_iter()
+        .find(|f| f.severity == Severity::Error);
+    wrong.map_or(Ok(()), |f| {
+        Err(OvaError::Unsound(format!("`{}`: {}", f.file, f.message)))
+    })
 }
 
 fn algorithms(
@@ -61,15 +80,24 @@ fn algorithms(
     let name = &member.name;
     if used(Algorithm::Md5) {
         let message = "MD5 is no digest that a manifest may have";
-        report.error("manifest-digest", name, message, &["ESXi", "vCenter"]);
+        report.error(
+            "manifest-digest",
+            name,
+            message,
+            &[Importer::Esxi, Importer::Vcenter],
+        );
     }
     if used(Algorithm::Sha1) {
         let message = "SHA1 digests are refused by the web import of vSphere 7 and later";
-        report.warning("manifest-digest", name, message, &["vSphere 7"]);
+        report.warning("manifest-digest", name, message, &[Importer::Vcenter]);
     }
     if used(Algorithm::Sha512) && version.is_none_or(|version| version < 15) {
-        let message = "SHA512 digests need a hypervisor that knows vmx-15";
-        report.warning("manifest-digest", name, message, &["ESXi before 6.7U2"]);
+        let message = "SHA512 digests need a hypervisor that knows vmx-15 (ESXi 6.7U2)";
+        report.warning("manifest-digest", name, message, &[Importer::Esxi]);
+    }
+    if used(Algorithm::Sha512) {
+        let message = "SHA512 digests are not checked by virt-v2v";
+        report.change("manifest-unchecked", name, message, &[Importer::VirtV2v]);
     }
 }
 
@@ -86,12 +114,12 @@ fn digest(
         report.error("manifest-file", &manifest.name, message, EVERYBODY);
         return Ok(());
     };
-    let found = match entry.algorithm {
-        Algorithm::Sha1 => hex_digest::<sha1::Sha1>(member, cancel)?,
-        Algorithm::Sha256 => hex_digest::<sha2::Sha256>(member, cancel)?,
-        Algorithm::Sha512 => hex_digest::<sha2::Sha512>(member, cancel)?,
-        Algorithm::Md5 => hex_digest::<md5::Md5>(member, cancel)?,
-    };
+    let found = hash::of_window(entry.algorithm, &member.data, &|| !cancel.is_cancelled())
+        .map_err(|source| OvaError::Io {
+            path: member.name.clone().into(),
+            source,
+        })?
+        .ok_or(OvaError::Cancelled)?;
     if found != entry.hex {
         let message = format!(
             "its {} is {found}, the manifest says {}",
@@ -100,29 +128,6 @@ fn digest(
         report.error("digest", &member.name, message, EVERYBODY);
     }
     Ok(())
-}
-
-fn hex_digest<H: sha2::Digest>(member: &Member, cancel: &Cancel) -> Result<String, OvaError> {
-    let mut hash = H::new();
-    let outcome = member.data.for_each_piece(&mut |piece| {
-        hash.update(piece);
-        !cancel.is_cancelled()
-    });
-    match outcome {
-        Ok(CopyOutcome::Whole) => {
-            let mut hex = String::new();
-            for byte in hash.finalize() {
-                use std::fmt::Write as _;
-                let _ = write!(hex, "{byte:02x}");
-            }
-            Ok(hex)
-        }
-        Ok(CopyOutcome::Stopped) => Err(OvaError::Cancelled),
-        Err(source) => Err(OvaError::Io {
-            path: member.name.clone().into(),
-            source,
-        }),
-    }
 }
 
 fn read(member: &Member) -> Result<Vec<u8>, OvaError> {

@@ -7,12 +7,15 @@ use super::super::manifest::Manifest;
 use super::super::tests::{archive, make, members};
 use super::*;
 use crate::image::Window;
-use crate::model::Digest;
+use crate::image::ova::UnpackLimits;
+use crate::model::{Algorithm, Digest};
 
 type Members = Vec<(String, Vec<u8>)>;
 
 fn verify(package: &Package) -> Report {
-    package.verify(&|_| {}, &Cancel::new()).unwrap()
+    package
+        .verify(&Options::default(), &|_| {}, &Cancel::new())
+        .unwrap()
 }
 
 /// The findings' codes of a good package that was changed; `resum` makes the manifest fit again.
@@ -23,8 +26,10 @@ fn codes(resum: Resum, change: &dyn Fn(&mut Members)) -> Vec<String> {
         let sums = members
             .iter()
             .filter(|(name, _)| !name.ends_with(".mf"))
-            .map(|(name, bytes)| (name.as_str(), Digest::of(bytes)));
-        let manifest = Manifest::of(sums).to_string().into_bytes();
+            .map(|(name, bytes)| (name.as_str(), Digest::of(bytes).hex()));
+        let manifest = Manifest::of(Algorithm::Sha256, sums)
+            .to_string()
+            .into_bytes();
         if let Some(mf) = members.iter_mut().find(|(name, _)| name.ends_with(".mf")) {
             mf.1 = manifest;
         }
@@ -62,7 +67,9 @@ fn what_we_pack_has_no_findings_in_a_tar_or_unpacked() {
     let package = Package::open(&made.pack("app").unwrap().0).unwrap();
     assert_eq!(verify(&package).to_string(), "");
     let dir = made.dir.path().join("out");
-    let paths = package.unpack(&dir, &|_| {}, &Cancel::new()).unwrap();
+    let paths = package
+        .unpack(&dir, UnpackLimits::NONE, &|_| {}, &Cancel::new())
+        .unwrap();
     assert_eq!(verify(&Package::open(&paths[0]).unwrap()).to_string(), "");
 }
 
@@ -182,6 +189,178 @@ fn faults_of_the_descriptor_are_found() {
     }
 }
 
+/// What is replaced in the descriptor, by what, which rule that breaks, and who cares.
+const RULES: &[(&str, &str, &str, Importer)] = &[
+    ("vmx-15", "vmx-20", "hardware-new", Importer::Esxi),
+    ("vmx-15", "vmx-99", "!hardware-family", Importer::Esxi),
+    ("vmx-15", "vmx-10", "hardware-old", Importer::Vcenter),
+    (
+        "OperatingSystemSection ovf:id=\"101\"",
+        "OperatingSystemSection ovf:id=\"Linux\"",
+        "!os-id",
+        Importer::Virtualbox,
+    ),
+    (
+        "vmw:value=\"bios\"",
+        "vmw:value=\"efi\"",
+        "firmware-lost",
+        Importer::Virtualbox,
+    ),
+    (
+        ">lsilogic<",
+        ">VirtualSCSI<",
+        "scsi-type",
+        Importer::Virtualbox,
+    ),
+    (
+        ">lsilogic</rasd:ResourceSubType>\n        <rasd:ResourceType>6<",
+        ">vmware.nvme.controller</rasd:ResourceSubType>\n        <rasd:ResourceType>20<",
+        "!item-subtype",
+        Importer::Virtualbox,
+    ),
+    (
+        ">lsilogic</rasd:ResourceSubType>\n        <rasd:ResourceType>6<",
+        ">PIIX4</rasd:ResourceSubType>\n        <rasd:ResourceType>5<",
+        "!item-subtype",
+        Importer::Esxi,
+    ),
+    (">E1000<", ">VmxNet3<", "nic-type", Importer::Virtualbox),
+    (">E1000<", ">virtio<", "!nic-type", Importer::Esxi),
+    (">E1000<", ">Token Ring<", "nic-type", Importer::Esxi),
+    (
+        "ResourceType>3<",
+        "ResourceType>24<",
+        "item-type",
+        Importer::Virtualbox,
+    ),
+    (
+        "byte * 2^20</rasd:Alloc",
+        "KiloBytes</rasd:Alloc",
+        "!memory-unit",
+        Importer::Virtualbox,
+    ),
+    (
+        "VirtualQuantity>512<",
+        "VirtualQuantity>511<",
+        "!memory-size",
+        Importer::Esxi,
+    ),
+    (
+        "Parent>3<",
+        "Parent>1<",
+        "!item-parent",
+        Importer::Virtualbox,
+    ),
+    (
+        "AddressOnParent>0<",
+        "AddressOnParent>7<",
+        "!item-place",
+        Importer::Esxi,
+    ),
+    (
+        "<Item>",
+        "<Item><rasd:InstanceID>90</rasd:InstanceID><rasd:ResourceSubType>lsilogic</rasd:ResourceSubType><rasd:ResourceType>6</rasd:ResourceType></Item><Item>",
+        "!controllers",
+        Importer::Virtualbox,
+    ),
+    (
+        "<Item>",
+        "<Item ovf:required=\"false\"><rasd:InstanceID>90</rasd:InstanceID><rasd:ResourceSubType>vmware.vtpm</rasd:ResourceSubType><rasd:ResourceType>1</rasd:ResourceType></Item><Item>",
+        "!tpm",
+        Importer::Esxi,
+    ),
+    (
+        "<VirtualHardwareSection>",
+        "<VirtualHardwareSection ovf:transport=\"pigeon\">",
+        "!transport",
+        Importer::Vcenter,
+    ),
+    (
+        "<Product>App</Product>",
+        "<Product>App</Product><Property ovf:key=\"k\" ovf:type=\"uint8\" ovf:value=\"x\"/>",
+        "!property-value",
+        Importer::Vcenter,
+    ),
+    (
+        "<Product>App</Product>",
+        "<Product>App</Product><Property ovf:key=\"k\" ovf:type=\"ip\"/>",
+        "property-type",
+        Importer::Others,
+    ),
+];
+
+#[test]
+fn every_rule_says_who_cares_and_nobody_else_hears_of_it() {
+    for (from, to, code, importer) in RULES {
+        let mut list = members();
+        replace(from, to)(&mut list);
+        let dir = tempfile::tempdir().unwrap();
+        let package = archive(&dir.path().join("x.ova"), &list);
+        let codes = |importers: Vec<Importer>| -> Vec<String> {
+            let options = Options {
+                importers,
+                ..Options::default()
+            };
+            let report = package.verify(&options, &|_| {}, &Cancel::new()).unwrap();
+            let mark = |f: &Finding| {
+                if f.severity == Severity::Error {
+                    "!"
+                } else {
+                    ""
+                }
+            };
+            report
+                .findings
+                .iter()
+                .map(|f| format!("{}{}", mark(f), f.code))
+                .collect()
+        };
+        let code = (*code).to_owned();
+        assert!(
+            codes(vec![]).contains(&code),
+            "{from} → {to}: {:?}",
+            codes(vec![])
+        );
+        assert!(
+            codes(vec![*importer]).contains(&code),
+            "{code} for {importer}"
+        );
+        let other = [Importer::VirtV2v, Importer::Workstation];
+        let other = other.into_iter().find(|o| o != importer).unwrap();
+        assert!(!codes(vec![other]).contains(&code), "{code} for {other}");
+    }
+    let password = codes(
+        Resum::Yes,
+        &replace(
+            "<Product>App</Product>",
+            "<Product>App</Product><Property ovf:key=\"k\" ovf:type=\"string\" ovf:password=\"true\" ovf:value=\"x\"/>",
+        ),
+    );
+    assert_eq!(password, ["property-password"]);
+    let schema = codes(
+        Resum::Yes,
+        &replace(
+            "ovf:diskId=\"vmdisk1\"",
+            "ovf:diskId=\"vmdisk1\" ovf:x=\"\"",
+        ),
+    );
+    assert_eq!(schema, Vec::<String>::new(), "attributes may be anything");
+    let schema = codes(Resum::Yes, &replace("<Product>App</Product>", "<Foo/>"));
+    assert_eq!(schema, ["schema"]);
+}
+
+#[test]
+fn every_importer_has_a_word() {
+    for word in Importer::WORDS {
+        assert!(Importer::parse(word).is_some(), "{word}");
+    }
+    assert_eq!(Importer::parse("qemu"), None);
+    for importer in importer::EVERYBODY {
+        let words = Importer::WORDS.iter().filter_map(|w| Importer::parse(w));
+        assert!(words.flatten().any(|i| i == importer), "{importer}");
+    }
+}
+
 #[test]
 fn faults_of_the_manifest_are_found() {
     let mf = |from: &'static str, to: &'static str| {
@@ -207,11 +386,21 @@ fn faults_of_the_manifest_are_found() {
         replace("vmx-15", "vmx-13")(members);
         members[1].1 = format!("SHA512(app.ovf)= {}\n", "0".repeat(128)).into();
     });
-    assert_eq!(sha512, ["manifest-digest", "!digest", "!manifest-lacks"]);
+    assert_eq!(
+        sha512,
+        [
+            "manifest-digest",
+            "manifest-unchecked",
+            "!digest",
+            "!manifest-lacks"
+        ]
+    );
     let garbled = codes(Resum::No, &|members| members[2].1[65_560] ^= 0xff);
     assert_eq!(garbled, ["!digest", "!grain"]);
     let signed = codes(Resum::No, &|m| m.insert(2, ("app.cert".into(), vec![1])));
-    assert_eq!(signed, ["signature"]);
+    assert_eq!(signed, ["!cert-form"]);
+    let bare = codes(Resum::No, &|m| m[1].0 = "app.cert".into());
+    assert_eq!(bare, ["manifest", "!signature"]);
 }
 
 #[test]
@@ -236,7 +425,7 @@ fn a_finding_reads_as_one_line() {
     assert_eq!(
         report.to_string(),
         "error[tar-order]: `app.ovf`: it is not the first file of the package \
-         (refused by ovftool, Workstation, COT)\n"
+         (refused by ovftool, Workstation, others)\n"
     );
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["findings"][0]["severity"], "error");
@@ -262,10 +451,34 @@ proptest! {
         let path = dir.path().join("x.ova");
         fs::write(&path, bytes).unwrap();
         let package = Package::of_archive(&Window::open(&path).unwrap());
-        let _ = package.verify(&|_| {}, &Cancel::new());
+        let _ = package.verify(&Options::default(), &|_| {}, &Cancel::new());
         let _ = package.inspect();
-        let _ = package.unpack(&dir.path().join("out"), &|_| {}, &Cancel::new());
+        let _ = package.unpack(&dir.path().join("out"), UnpackLimits::NONE, &|_| {}, &Cancel::new());
         let outside = fs::read_dir(dir.path()).unwrap().count();
         prop_assert!(outside <= 2);
     }
+}
+
+#[test]
+fn descriptors_of_other_programs_have_the_faults_that_they_are_known_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let codes = |text: &str| -> Vec<String> {
+        let path = dir.path().join("x.ovf");
+        fs::write(&path, text).unwrap();
+        let report = verify(&Package::open(&path).unwrap());
+        let told = report
+            .findings
+            .iter()
+            .filter(|f| !f.code.starts_with("file-") && f.code != "manifest");
+        told.map(|f| f.code.to_owned()).collect()
+    };
+    let vmware = include_str!("../../../../fuzz/corpus/ovf/vmware.ovf");
+    assert_eq!(codes(vmware), ["firmware-lost", "scsi-type", "nic-type"]);
+    let virtualbox = include_str!("../../../../fuzz/corpus/ovf/virtualbox.ovf");
+    assert_eq!(
+        codes(virtualbox),
+        ["hardware-family", "os-type", "item-subtype"]
+    );
+    let image_builder = include_str!("../../../../fuzz/corpus/ovf/image-builder.ovf");
+    assert_eq!(codes(image_builder), ["os-type", "scsi-type", "nic-type"]);
 }

@@ -46,6 +46,8 @@ fn line(hardware: &Hardware, change: impl FnOnce(&mut Invocation<'_>)) -> String
         accelerator: "tcg",
         cpu: "max",
         control: Path::new("/t/qmp"),
+        sight: Path::new("/t/see"),
+        line: Path::new("/t/tty"),
         serial: Path::new("/w,x/serial.log"),
         incoming: false,
         drives: Drives::default(),
@@ -76,7 +78,7 @@ fn a_bios_machine_has_what_its_hardware_says() {
         &[
             "-nodefaults -no-user-config -name guest=a,,b -machine pc -accel tcg,thread=multi -cpu max",
             "-smp cpus=4,sockets=2,cores=2,threads=1 -m size=768M",
-            "-chardev file,id=serial,path=/w,,x/serial.log -serial chardev:serial -qmp unix:/t/qmp -device virtio-rng-pci -S",
+            "-chardev socket,id=serial,path=/t/tty,server=on,wait=off,logfile=/w,,x/serial.log,logappend=off -serial chardev:serial -qmp unix:/t/qmp -qmp unix:/t/see,server=on,wait=off -device virtio-rng-pci -S",
             "-device mptsas1068,id=lsilogic -device pvscsi,id=pvscsi",
             "-device scsi-hd,bus=pvscsi.0,scsi-id=0,id=drive0,drive=disk0,bootindex=50",
             "-device scsi-hd,bus=lsilogic.0,scsi-id=0,wwn=0x5000c50015ea7101,id=drive1,drive=disk1,bootindex=51",

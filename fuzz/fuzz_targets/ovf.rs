@@ -1,0 +1,9 @@
+//! See `targets::ovf`.
+
+#![no_main]
+
+#[allow(dead_code, reason = "each target is one of several")]
+#[path = "../src/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::ovf(data));

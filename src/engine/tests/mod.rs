@@ -1,0 +1,3 @@
+//! The engine with stages that do nothing but count.
+
+mod random;
