@@ -29,14 +29,14 @@ pub(super) fn run(global: &Global, args: ExplainArgs) -> Result<Exit, CliError> 
     let session = Session::load(global, &args.choice)?;
     let key = session.one_stage(&args.choice, &args.stage)?;
     let stages = session.select(&args.choice, std::slice::from_ref(&args.stage))?;
-    let plan = super::plan::make(&session, &stages, &[], false)?;
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    let plan = super::plan::make(&session, &host, &stages, &[], false)?;
     let (Some(stage), Some(step)) = (
         session.project.stage(&key),
         plan.steps.iter().find(|step| step.key == key),
     ) else {
         return Err(CliError::input(format!("there is no stage `{key}`")));
     };
-    let host = session.host(run_facts(), OnError::Cleanup)?;
     let records = host.db.records(&host.store);
     let ingredients = match &step.decision {
         // what runs first may make what is not there yet

@@ -51,9 +51,10 @@ pub(super) fn run(global: &Global, args: PlanArgs) -> Result<Exit, CliError> {
     };
     let stages = session.select(&args.choice, targets)?;
     let refresh = args.refresh;
-    let plan = make(&session, &stages, &args.force, refresh)?;
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    let plan = make(&session, &host, &stages, &args.force, refresh)?;
     match &args.why {
-        Some(stage) => print_why(global, &session, &args, &plan, stage)?,
+        Some(stage) => print_why(global, &session, &host, (&args, stage), &plan)?,
         None => print(global, &plan, args.json)?,
     }
     Ok(if args.detailed_exitcode && plan.has_work() {
@@ -66,17 +67,16 @@ pub(super) fn run(global: &Global, args: PlanArgs) -> Result<Exit, CliError> {
 fn print_why(
     global: &Global,
     session: &Session,
-    args: &PlanArgs,
+    host: &Host,
+    (args, stage): (&PlanArgs, &str),
     plan: &Plan,
-    stage: &str,
 ) -> Result<(), CliError> {
     let key = session.one_stage(&args.choice, stage)?;
     let Some(step) = plan.steps.iter().find(|step| step.key == key) else {
         return Err(CliError::input(format!("`{key}` is not part of this plan"))
             .help("leave the targets out, or name one that needs it"));
     };
-    let host = session.host(run_facts(), OnError::Cleanup)?;
-    let why = why(session, &host, plan, &key);
+    let why = why(session, host, plan, &key);
     let text = if args.json || global.json() {
         format!("{:#}\n", report::why_json(step, &why))
     } else {
@@ -99,7 +99,7 @@ pub(super) fn ingredients(
     plan: &Plan,
     key: &StageKey,
 ) -> Result<Option<Ingredients>, CliError> {
-    let Some(stage) = session.project.stage(key) else {
+    let Some(stage) = session.graph.stage(&session.project, key) else {
         return Ok(None);
     };
     let facts = session.survey(host, std::slice::from_ref(key));
@@ -121,30 +121,22 @@ pub(super) fn show(
     stages: &[StageKey],
     force: &[String],
 ) -> Result<Exit, CliError> {
-    print(global, &make(session, stages, force, false)?, false)?;
+    let host = session.host(run_facts(), OnError::Cleanup)?;
+    print(global, &make(session, &host, stages, force, false)?, false)?;
     Ok(Exit::Done)
 }
 
 /// The plan of `stages` as things are now.
 pub(super) fn make(
     session: &Session,
+    host: &Host,
     stages: &[StageKey],
     force: &[String],
     refresh: bool,
 ) -> Result<Plan, CliError> {
-    let host = session.host(run_facts(), OnError::Cleanup)?;
     let forced = super::run::forced(session, force)?;
-    ask_servers(session, stages, &host, refresh)?;
-    let facts = session.survey(&host, stages);
-    let records = host.db.records(&host.store);
-    let plan = plan::make(
-        &session.project,
-        &session.graph,
-        stages,
-        &facts,
-        &records,
-        &forced,
-    );
+    ask_servers(session, stages, host, refresh)?;
+    let plan = session.plan(host, stages, &forced);
     let mut plan = plan.map_err(|e| plan_error(&e))?;
     plan.expected = Some(expected(session, &plan));
     Ok(plan)
@@ -155,7 +147,7 @@ fn expected(session: &Session, plan: &Plan) -> Duration {
     let steps = plan.steps.iter().filter(|step| !step.is_fresh());
     let (mut stages, mut cost) = (Vec::new(), Vec::new());
     for step in steps {
-        if let Some(stage) = session.project.stage(&step.key) {
+        if let Some(stage) = session.graph.stage(&session.project, &step.key) {
             stages.push(Arc::new(stage.clone()));
             let expected = step.expected.unwrap_or_default();
             cost.push(u64::try_from(expected.as_millis()).unwrap_or(u64::MAX / 4096));

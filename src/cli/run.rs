@@ -289,16 +289,7 @@ async fn preflight(
     host: &Host,
     forced: &BTreeSet<Name>,
 ) -> Result<(), CliError> {
-    let facts = session.survey(host, stages);
-    let records = host.db.records(&host.store);
-    let plan = crate::plan::make(
-        &session.project,
-        &session.graph,
-        stages,
-        &facts,
-        &records,
-        forced,
-    );
+    let plan = session.plan(host, stages, forced);
     let plan = plan.map_err(|e| plan_error(&e))?;
     let on_server = |stage: &Stage| server_of(host, stage).is_some();
     if !plan.has_work() || !session.stages(stages).any(on_server) {

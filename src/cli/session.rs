@@ -1,6 +1,6 @@
 //! What most commands begin with: the project, its graph, the store and the records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::config::{self, Loaded};
 use crate::model::{
     Late, Name, Project, ProviderKind, Size, Stage, StageKey, Text, UnresolvedError,
 };
-use crate::plan::{Facts, Graph};
+use crate::plan::{Facts, Graph, Plan, PlanError};
 use crate::provider::Provider;
 use crate::provider::qemu::{Qemu, Settings};
 use crate::provider::vsphere::{self, Vsphere, WhileAway};
@@ -25,8 +25,6 @@ pub(super) enum Warn {
     OfChosen,
     /// Those of all.
     OfAll,
-    /// None: they have been shown.
-    Nothing,
 }
 
 /// A loaded project.
@@ -52,9 +50,12 @@ impl Session {
     ) -> Result<Self, CliError> {
         let root = find_project(global)?;
         let loaded = config::load(&root, &RealWorld, &choice.overrides())?;
-        if wanted != Warn::Nothing {
-            warn(global, choice, &loaded, wanted)?;
-        }
+        warn(global, choice, &loaded, wanted)?;
+        Self::of(global, root, loaded)
+    }
+
+    /// The session of a project that has been loaded.
+    pub(super) fn of(global: &Global, root: PathBuf, loaded: Loaded) -> Result<Self, CliError> {
         let project = Arc::new(loaded.project.clone());
         let graph = Graph::new(&project).map_err(|e| plan_error(&e))?;
         Ok(Self {
@@ -238,6 +239,18 @@ impl Session {
     pub(super) fn stages<'s>(&'s self, keys: &'s [StageKey]) -> impl Iterator<Item = &'s Stage> {
         keys.iter()
             .filter_map(|key| self.graph.stage(&self.project, key))
+    }
+
+    /// The plan of these stages as things are now.
+    pub(super) fn plan(
+        &self,
+        host: &Host,
+        keys: &[StageKey],
+        forced: &BTreeSet<Name>,
+    ) -> Result<Plan, PlanError> {
+        let facts = self.survey(host, keys);
+        let records = host.db.records(&host.store);
+        crate::plan::make(&self.project, &self.graph, keys, &facts, &records, forced)
     }
 
     /// Facts for the whole selection, for a plan.

@@ -6,10 +6,13 @@ use crate::sys::{Cancel, CancelKind};
 pub(super) fn watch(cancel: &Cancel, tell: impl Fn(&str) + Send + 'static) {
     let cancel = cancel.clone();
     tokio::spawn(async move {
-        if wait().await {
+        let Some(mut stop) = Stop::listen() else {
+            return;
+        };
+        if stop.asked().await {
             tell("stopping and cleaning up; press Ctrl-C again to stop at once");
             cancel.cancel(CancelKind::Graceful);
-            if wait().await {
+            if stop.asked().await {
                 cancel.cancel(CancelKind::Now);
                 #[expect(
                     clippy::exit,
@@ -58,13 +61,5 @@ impl Stop {
     #[cfg(not(unix))]
     pub(super) async fn asked(&mut self) -> bool {
         tokio::signal::ctrl_c().await.is_ok()
-    }
-}
-
-/// Returns when a signal asks to stop (true), or cannot be heard of.
-pub(super) async fn wait() -> bool {
-    match Stop::listen() {
-        Some(mut stop) => stop.asked().await,
-        None => false,
     }
 }

@@ -1,5 +1,6 @@
 //! `forge ssh`.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::session::{Session, run_facts};
 use super::{CliError, Exit, signals};
 use crate::engine::{ExecError, StageFailure};
 use crate::model::{Stage, StageKey};
-use crate::plan::StepDecision;
+use crate::plan::PlanStep;
 use crate::stages::{Entrance, Host, NoEntrance, OnError, Place, Visit, visit};
 use crate::sys::Cancel;
 
@@ -176,22 +177,9 @@ fn is_fresh(
     key: &StageKey,
 ) -> Result<bool, CliError> {
     let stages = session.select(choice, &[key.name.to_string()])?;
-    let facts = session.survey(host, &stages);
-    let records = host.db.records(&host.store);
-    let forced = std::collections::BTreeSet::new();
-    let plan = crate::plan::make(
-        &session.project,
-        &session.graph,
-        &stages,
-        &facts,
-        &records,
-        &forced,
-    );
-    let fresh = |plan: crate::plan::Plan| {
-        let step = plan.steps.into_iter().find(|step| step.key == *key);
-        step.is_some_and(|step| matches!(step.decision, StepDecision::Fresh(_)))
-    };
-    Ok(plan.is_ok_and(fresh))
+    let plan = session.plan(host, &stages, &BTreeSet::new());
+    let fresh = |step: &PlanStep| step.key == *key && step.is_fresh();
+    Ok(plan.is_ok_and(|plan| plan.steps.iter().any(fresh)))
 }
 
 /// Standard input in pieces; none at a terminal, where one would wait for its end.

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::common::Global;
 use super::run::{RunArgs, display, once};
-use super::session::{Session, Warn, find_project, run_facts};
+use super::session::{Session, find_project, run_facts};
 use super::world::RealWorld;
 use super::{CliError, Exit, signals};
 use crate::config::{self, PathKind, World};
@@ -180,11 +180,14 @@ fn look(global: &Global, args: &RunArgs) -> Result<(Made, BTreeSet<PathBuf>), Cl
     let places = world.places.into_inner();
     let mut places = places.unwrap_or_else(PoisonError::into_inner);
     places.insert(root.join("builds.toml"));
-    if let Err(faults) = loaded {
-        let text = crate::diag::render(&faults, false);
-        return Ok((Made::Faulty(text), places));
-    }
-    let session = Session::load_with(global, &args.choice, Warn::Nothing)?;
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(faults) => {
+            let text = crate::diag::render(&faults, false);
+            return Ok((Made::Faulty(text), places));
+        }
+    };
+    let session = Session::of(global, root.clone(), loaded)?;
     let stages = match session.select(&args.choice, &args.targets) {
         Ok(stages) => stages,
         Err(error) => return Ok((Made::Faulty(format!("{error:?}")), places)),
@@ -192,8 +195,8 @@ fn look(global: &Global, args: &RunArgs) -> Result<(Made, BTreeSet<PathBuf>), Cl
     for input in session.stages(&stages).flat_map(crate::plan::inputs_of) {
         places.insert(root.join(match input {
             Input::Path(path) => path,
-            Input::Glob(glob) => base(&glob).to_owned(),
-            Input::Unignored(path) if Input::is_glob(&path) => base(&path).to_owned(),
+            Input::Glob(glob) => Input::fixed_part(&glob).to_owned(),
+            Input::Unignored(path) if Input::is_glob(&path) => Input::fixed_part(&path).to_owned(),
             Input::Unignored(path) => path,
         }));
     }
@@ -205,12 +208,6 @@ fn look(global: &Global, args: &RunArgs) -> Result<(Made, BTreeSet<PathBuf>), Cl
     places.extend(found.map(|path| root.join(path)));
     let made = (Project::clone(&session.project), facts);
     Ok((Made::From(Box::new(made)), places))
-}
-
-/// The directory that all matches of a glob lie in.
-fn base(glob: &str) -> &str {
-    let wild = glob.find(['*', '?', '[', '{']).unwrap_or(glob.len());
-    glob[..wild].rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
 /// The real world, noting what is read of it.
@@ -267,7 +264,7 @@ mod tests {
             ("*.sh", ""),
             ("a/b{c,d}/e", "a"),
         ] {
-            assert_eq!(base(glob), dir, "{glob}");
+            assert_eq!(Input::fixed_part(glob), dir, "{glob}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
 
 use super::World;
 use super::template::{Fault, Templates};
-use super::tree::{Node, offset_in_literal, parse_value};
+use super::tree::{self, Node, Table, offset_in_literal, parse_value};
 
 /// A text file that has been read.
 #[derive(Clone)]
@@ -93,6 +93,26 @@ impl<'w> Loader<'w> {
             }
             self.push(fault);
         }
+    }
+
+    /// A TOML file of the project, and whether all of it could be read; none if it is no text. Faults are reported.
+    pub(super) fn toml_file(&self, what: &str, path: &str, span: Span) -> Option<(Table, bool)> {
+        let file = match self.text_file(path) {
+            Ok(Some(file)) => file,
+            Ok(None) => {
+                let message = format!("`{path}` is not UTF-8 text");
+                self.push(Diagnostic::error("toml", message).label(span, ""));
+                return None;
+            }
+            Err(error) => {
+                self.push(unreadable(what, path, &error, span));
+                return None;
+            }
+        };
+        let (table, faults) = tree::parse(file.id, &file.text);
+        let whole = faults.is_empty();
+        faults.into_iter().for_each(|fault| self.push(fault));
+        Some((table, whole))
     }
 
     /// Takes the faults of a template, placed where `node` is written. Those without a code follow from others.

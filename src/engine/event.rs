@@ -171,6 +171,15 @@ pub struct RunSummary {
     pub artifacts: Vec<(String, u64)>,
 }
 
+/// What an installer has reported, in one text; name and message may be empty.
+#[must_use]
+pub fn reported(name: &str, message: &str) -> String {
+    match (name, message) {
+        ("", text) | (text, "") => text.to_owned(),
+        _ => format!("{name}: {message}"),
+    }
+}
+
 /// Where events go.
 pub trait Sink: Send + Sync {
     /// Takes an event; must not block for long.

@@ -14,7 +14,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, Outcome, RunSummary, Sink, StageFailure};
+pub use event::{Event, Outcome, RunSummary, Sink, StageFailure, reported};
 pub use history::History;
 pub use output::{Output, Redact};
 pub use run::{ExecError, Executor, Found, RunRequest, StageContext, run};

@@ -143,9 +143,7 @@ impl Output {
     /// The installer has called its report URL.
     pub fn report(&self, name: &str, message: &str, after: Duration) {
         let (name, message) = ((self.redact)(name), (self.redact)(message));
-        let whole = [name.as_str(), message.as_str()];
-        let whole = whole.iter().filter(|part| !part.is_empty());
-        let whole = whole.copied().collect::<Vec<_>>().join(": ");
+        let whole = super::reported(&name, &message);
         for line in whole.lines() {
             let line = format!("installer: {line}");
             write_log(&mut self.lock(), self.started, "<-", &line);

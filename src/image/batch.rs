@@ -43,6 +43,22 @@ pub(super) enum Stop<E> {
     Cancelled,
 }
 
+impl Stop<io::Error> {
+    /// The end as the error of a format.
+    pub(super) fn of<T>(
+        self,
+        read: impl FnOnce(io::Error) -> T,
+        write: impl FnOnce(io::Error) -> T,
+        cancelled: T,
+    ) -> T {
+        match self {
+            Self::Source(error) => read(error),
+            Self::Sink(error) => write(error),
+            Self::Cancelled => cancelled,
+        }
+    }
+}
+
 struct Hand<'a, B> {
     source: &'a dyn BlockSource,
     buffers: Receiver<B>,

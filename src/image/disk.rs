@@ -106,11 +106,6 @@ pub struct VmdkFacts {
     pub compressed: bool,
 }
 
-/// The format of the image at `path`, by its first bytes; what is nothing else is raw.
-pub fn detect(path: &Path) -> io::Result<DiskFormat> {
-    detect_in(&Window::open(path)?)
-}
-
 fn start_of(window: &Window) -> io::Result<[u8; 1024]> {
     let mut start = [0; 1024];
     let n = window.len().min(1024) as usize;
@@ -118,6 +113,7 @@ fn start_of(window: &Window) -> io::Result<[u8; 1024]> {
     Ok(start)
 }
 
+/// The format of an image, by its first bytes; what is nothing else is raw.
 fn detect_in(window: &Window) -> io::Result<DiskFormat> {
     let start = start_of(window)?;
     Ok(if start.starts_with(qcow2::MAGIC) {

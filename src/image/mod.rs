@@ -18,6 +18,7 @@ pub mod source;
 pub mod vmdk;
 
 mod batch;
+mod bits;
 mod cache;
 
 pub use source::{BlockSource, RawDisk, Window};

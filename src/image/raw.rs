@@ -89,11 +89,7 @@ fn zeros(out: &mut dyn Write, mut count: u64) -> io::Result<()> {
 }
 
 fn finish(result: Result<(), Stop<io::Error>>) -> Result<(), RawError> {
-    result.map_err(|stop| match stop {
-        Stop::Source(e) => RawError::Read(e),
-        Stop::Sink(e) => RawError::Write(e),
-        Stop::Cancelled => RawError::Cancelled,
-    })
+    result.map_err(|stop| stop.of(RawError::Read, RawError::Write, RawError::Cancelled))
 }
 
 /// Blocks that are read and written in one go: what was just read is still in the processor's cache.

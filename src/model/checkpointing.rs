@@ -1,6 +1,7 @@
 //! When running machines are kept.
 
 use super::Provision;
+use super::hardware::words;
 
 impl Provision {
     /// When the machine is kept as it is after `done` steps.
@@ -30,18 +31,4 @@ pub enum Checkpointing {
     Never,
 }
 
-impl Checkpointing {
-    /// The words that users write.
-    pub const WORDS: &'static [&'static str] = &["auto", "always", "never"];
-
-    /// What `word` names.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "auto" => Self::Auto,
-            "always" => Self::Always,
-            "never" => Self::Never,
-            _ => return None,
-        })
-    }
-}
+words!(Checkpointing, "checkpointing", Auto => "auto", Always => "always", Never => "never");

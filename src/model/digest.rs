@@ -218,7 +218,9 @@ impl fmt::Display for Checksum {
     }
 }
 
-fn parse_hex(text: &str) -> Option<Vec<u8>> {
+/// The bytes of hexadecimal digits, two for each; none if that is what they are not.
+#[must_use]
+pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
@@ -228,7 +230,9 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes
         .iter()

@@ -27,7 +27,7 @@ pub use appliance::{PackOva, Property, Signing, Variant};
 pub use artifact::{Artifact, DiskState, Drives, MachineState, Remote, StoredFile};
 pub use checkpointing::Checkpointing;
 pub use command::{Command, CommandLine, Discovery, Input};
-pub use digest::{Algorithm, Checksum, Digest, DigestError};
+pub use digest::{Algorithm, Checksum, Digest, DigestError, hex, parse_hex};
 pub use hardware::{Controller, Disk, Firmware, Hardware, Nic, NicAdapter};
 pub use keys::{Key, KeyAction, KeyError, Keys, Layout};
 pub use name::{Name, NameError, StageKey};

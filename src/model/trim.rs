@@ -1,5 +1,7 @@
 //! How a machine's disks are left.
 
+use super::hardware::words;
+
 /// What is done with the free space of a machine's disks before it is turned off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trim {
@@ -12,18 +14,4 @@ pub enum Trim {
     Off,
 }
 
-impl Trim {
-    /// The words that users write.
-    pub const WORDS: &'static [&'static str] = &["auto", "zero", "off"];
-
-    /// What `word` names.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "auto" => Self::Auto,
-            "zero" => Self::Zero,
-            "off" => Self::Off,
-            _ => return None,
-        })
-    }
-}
+words!(Trim, "trimming", Auto => "auto", Zero => "zero", Off => "off");

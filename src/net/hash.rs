@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 
 use sha2::Digest as _;
 
-use crate::model::{Algorithm, Digest};
+use crate::model::{Algorithm, Digest, hex};
 
 /// How much is read at a time: large enough to be cheap, small enough to show progress and to stop in time.
 const STEP: usize = 4 << 20;
@@ -103,16 +103,6 @@ pub(super) async fn hash_rest(
         }
         progress(hashes.len());
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

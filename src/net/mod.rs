@@ -16,6 +16,7 @@ mod report;
 mod source;
 mod sums;
 mod sweep;
+mod tls;
 mod transfer;
 
 pub use error::{Attempt, FetchError, SourceError};
@@ -24,6 +25,7 @@ pub use index::{known, origins};
 pub use media::{Heard, Hearing, MediaContent, MediaRequest, MediaServer};
 pub use report::Report;
 pub use sweep::{Swept, sweep};
+pub use tls::{CertificateJudge, judged_by};
 
 #[cfg(test)]
 mod tests;

@@ -200,7 +200,6 @@ pub fn make(
         facts,
         records,
         fresh: HashMap::new(),
-        machines: HashMap::new(),
         faults: Vec::new(),
     };
     let mut plan = Plan::default();
@@ -224,8 +223,6 @@ struct Maker<'a> {
     records: &'a dyn Records,
     /// The records of fresh stages.
     fresh: HashMap<StageKey, Box<Record>>,
-    /// The states of the machines that they have left.
-    machines: HashMap<StageKey, Digest>,
     faults: Vec<InputFault>,
 }
 
@@ -273,9 +270,10 @@ impl Maker<'_> {
         if forced {
             return None;
         }
-        let below = stage.from.as_ref().and_then(|from| self.machines.get(from));
+        let from = stage.from.as_ref().and_then(|from| self.fresh.get(from));
+        let below = from.and_then(|record| Some(record.artifact.machine.as_ref()?.lineage()));
         let what = (&stage.key, provision);
-        kept(what, ingredients, below.copied(), self.facts, self.records)
+        kept(what, ingredients, below, self.facts, self.records)
     }
 
     fn decided(
@@ -296,9 +294,6 @@ impl Maker<'_> {
         match decide(stage, &ingredients, facts, self.records, forced) {
             Decision::Fresh(record) => {
                 self.fresh.insert(stage.key.clone(), record.clone());
-                if let Some(machine) = &record.artifact.machine {
-                    self.machines.insert(stage.key.clone(), machine.lineage());
-                }
                 (StepDecision::Fresh(record), None)
             }
             Decision::Stale(reasons) => {

@@ -175,6 +175,9 @@ pub(super) fn kept(
             }
         }
     }
+    if kept.done == 0 && kept.unfit.is_none() {
+        return None;
+    }
     let failed = records.failed_after(key);
     let failed = failed.and_then(|state| chain.iter().position(|known| *known == state));
     let last = records.last(key).map(|last| last.ingredients);
@@ -187,7 +190,7 @@ pub(super) fn kept(
         .into_iter()
         .flatten()
         .find(|(number, reasons)| *number > kept.done && !reasons.is_empty());
-    (kept.done > 0 || kept.unfit.is_some()).then_some(kept)
+    Some(kept)
 }
 
 #[cfg(test)]

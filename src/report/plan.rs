@@ -9,6 +9,7 @@ use crate::plan::{Plan, PlanStep, Reason, StepDecision, words};
 
 use super::json::{millis, put_stage};
 use super::style::{Paint, Tone};
+use super::why::decision_word;
 use super::words::{about, columns, count};
 
 /// The plan for people: a line per stage, and one that counts.
@@ -20,12 +21,12 @@ pub fn plan_text(plan: &Plan, paint: Paint) -> String {
             Some(expected) if !step.is_fresh() => about(expected),
             _ => String::new(),
         };
-        let (tone, word, reasons) = describe(step);
+        let (tone, reasons) = describe(step);
         let mut reasons = reasons.into_iter();
         let first = reasons.next().unwrap_or_default();
         let dimmed = |text: &str| paint.tone(Tone::Dim, text);
         rows.push(vec![
-            paint.tone(tone, word),
+            paint.tone(tone, decision_word(&step.decision)),
             step.key.to_string(),
             first,
             dimmed(&expected),
@@ -48,15 +49,15 @@ pub fn plan_json(plan: &Plan) -> Value {
             put_stage(&mut fields, &step.key);
             let texts =
                 |reasons: &[Reason]| reasons.iter().map(ToString::to_string).collect::<Vec<_>>();
-            let (decision, reasons, upstreams) = match &step.decision {
-                StepDecision::Fresh(_) => ("fresh", Vec::new(), &[][..]),
-                StepDecision::Stale { reasons } => ("run", texts(reasons), &[][..]),
+            let (reasons, upstreams) = match &step.decision {
+                StepDecision::Fresh(_) => (Vec::new(), &[][..]),
+                StepDecision::Stale { reasons } => (texts(reasons), &[][..]),
                 StepDecision::Pending { upstreams, reasons } => {
-                    (pending_word(reasons), texts(reasons), upstreams.as_slice())
+                    (texts(reasons), upstreams.as_slice())
                 }
             };
             let upstreams: Vec<String> = upstreams.iter().map(ToString::to_string).collect();
-            fields.insert("decision".to_owned(), decision.into());
+            fields.insert("decision".to_owned(), decision_word(&step.decision).into());
             fields.insert("reasons".to_owned(), json!(reasons));
             fields.insert("upstreams".to_owned(), json!(upstreams));
             fields.insert("expected_ms".to_owned(), json!(step.expected.map(millis)));
@@ -81,10 +82,10 @@ pub fn plan_json(plan: &Plan) -> Value {
     })
 }
 
-fn describe(step: &PlanStep) -> (Tone, &'static str, Vec<String>) {
+fn describe(step: &PlanStep) -> (Tone, Vec<String>) {
     match &step.decision {
-        StepDecision::Fresh(_) => (Tone::Dim, "fresh", Vec::new()),
-        StepDecision::Stale { reasons } => (Tone::Active, "run", why(step, reasons)),
+        StepDecision::Fresh(_) => (Tone::Dim, Vec::new()),
+        StepDecision::Stale { reasons } => (Tone::Active, why(step, reasons)),
         StepDecision::Pending { upstreams, reasons } => {
             let mut texts = words(reasons);
             texts.push(upstream_will_run(upstreams));
@@ -93,7 +94,7 @@ fn describe(step: &PlanStep) -> (Tone, &'static str, Vec<String>) {
             } else {
                 Tone::Active
             };
-            (tone, pending_word(reasons), texts)
+            (tone, texts)
         }
     }
 }
@@ -111,11 +112,6 @@ fn why(step: &PlanStep, reasons: &[Reason]) -> Vec<String> {
     let first = kept.words().into_iter();
     let unfit = kept.unfit.iter().map(ToString::to_string);
     first.chain(words(&others)).chain(unfit).collect()
-}
-
-/// With reasons of its own a stage runs whatever those before it leave.
-const fn pending_word(reasons: &[Reason]) -> &'static str {
-    if reasons.is_empty() { "pending" } else { "run" }
 }
 
 pub(super) fn upstream_will_run(upstreams: &[StageKey]) -> String {
@@ -143,7 +139,7 @@ fn totals(plan: &Plan) -> String {
     let maybe = plan
         .steps
         .iter()
-        .filter(|step| describe(step).1 == "pending")
+        .filter(|step| decision_word(&step.decision) == "pending")
         .count();
     let sure = plan.steps.len() - fresh - maybe;
     let mut parts = vec![format!("{} will run", count(sure, "stage"))];

@@ -55,9 +55,7 @@ pub(super) fn report(event: &Event) -> String {
     else {
         return String::new();
     };
-    let parts = [name.as_str(), message.as_str()];
-    let parts = parts.iter().filter(|part| !part.is_empty());
-    let told = parts.copied().collect::<Vec<_>>().join(": ");
+    let told = crate::engine::reported(name, message);
     let mut lines = told.lines();
     let first = lines.next().unwrap_or("a report without words");
     let mut text = format!("installer: {first} (after {})", whole(*after));

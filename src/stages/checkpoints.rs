@@ -94,11 +94,12 @@ impl<'a> Keeper<'a> {
             });
         let mut others = None;
         for (done, checkpoint) in found {
-            let whole = |digest| self.host.store.use_object(&digest).is_ok();
             if checkpoint.identity != *identity {
                 // what was installed may well be given other hardware
                 others = others.or((done > 0).then_some(checkpoint.identity));
-            } else if checkpoint.digests().all(whole) && self.is_there(&checkpoint).await {
+            } else if self.host.store.use_all(checkpoint.digests()).is_ok()
+                && self.is_there(&checkpoint).await
+            {
                 return Some((done, checkpoint));
             }
         }

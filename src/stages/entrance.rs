@@ -151,8 +151,7 @@ async fn usable(
     // a machine on a server would have to go on itself; a clone of it boots
     checkpoint.memory.filter(|_| !provider.on_server())?;
     let identity = provider.checkpoint_identity(&state.hardware).await?;
-    let whole = |digest| host.store.use_object(&digest).is_ok();
-    let fits = identity == checkpoint.identity && checkpoint.digests().all(whole);
+    let fits = identity == checkpoint.identity && host.store.use_all(checkpoint.digests()).is_ok();
     fits.then_some(checkpoint)
 }
 
@@ -226,10 +225,7 @@ fn below(host: &Host, stage: &Stage, kind: &Provision) -> Option<MachineState> {
 /// The checkpoints of a stage's steps whose disks are there.
 fn checkpoints(host: &Host, stage: &Stage) -> Vec<StepCheckpoint> {
     let known = host.db.checkpoints_of(&stage.key, None).unwrap_or_default();
-    let whole = |known: &StepCheckpoint| {
-        let mut digests = known.machine.digests();
-        digests.all(|digest| host.store.use_object(&digest).is_ok())
-    };
+    let whole = |known: &StepCheckpoint| host.store.use_all(known.machine.digests()).is_ok();
     known.into_iter().filter(whole).collect()
 }
 

@@ -95,7 +95,7 @@ impl Session {
             match self.checkpoint().await? {
                 Ok(taken) => {
                     // what has been put away is below what the machine writes from now on
-                    let stored = taking::put(&host.store, &taken, below)?;
+                    let stored = taking::put(&host.store, &taken, &below)?;
                     below = stored.machine;
                     let memory = stored.memory.map_err(failure)?;
                     let checkpoint = StepCheckpoint {
@@ -115,13 +115,7 @@ impl Session {
         let machine = self.machine.take();
         let machine = machine.ok_or_else(|| failure("the machine is gone"))?;
         let at_rest = machine.finish().await?;
-        let parts = machine::keep_layers(&host.store, &at_rest, &below)?;
-        let state = MachineState {
-            remote: parts.remote,
-            disks: parts.disks,
-            nvram: parts.nvram.or(below.nvram),
-            ..below
-        };
+        let state = machine::keep_layers(&host.store, &at_rest, &below)?;
         Ok((state, None))
     }
 }

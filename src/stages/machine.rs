@@ -23,7 +23,7 @@ use super::start::Start;
 use super::watch::{Stillness, newest_change};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::guest::{Guest, GuestError, SshTarget};
-use crate::model::{self, DiskState, Drives, MachineState, Remote};
+use crate::model::{self, DiskState, Drives, MachineState};
 use crate::provider::{Address, AtRest, Checkpoint, Machine, Mark, ProviderError};
 use crate::store::{Put, Staging, Store, StoreError};
 use crate::sys::{Cancel, Entry, Guard};
@@ -38,7 +38,6 @@ const WATCH: Duration = Duration::from_secs(2);
 pub struct Session {
     _seen: running::Line,
     pub(super) machine: Option<Box<dyn Machine>>,
-    memory: model::Size,
     pub(super) hardware: model::Hardware,
     /// The drives for install media that a checkpoint has to name.
     pub(super) drives: Drives,
@@ -108,7 +107,6 @@ impl Session {
         Ok(Self {
             _seen: running::Line(seen.ok()),
             machine: Some(launched),
-            memory: hardware.memory,
             hardware,
             drives,
             staging,
@@ -299,7 +297,7 @@ impl Session {
         host: &Host,
         at_rest: &AtRest,
         below: &MachineState,
-    ) -> Result<MachineStateParts, ExecError> {
+    ) -> Result<MachineState, ExecError> {
         self.output.step("keeping the disks");
         Ok(keep_layers(&host.store, at_rest, below)?)
     }
@@ -314,7 +312,7 @@ impl Session {
     /// only a reason instead, it is as it was. An error is one of the machine itself.
     pub(crate) async fn checkpoint(&mut self) -> Result<Result<Checkpoint, String>, ExecError> {
         let work = self.staging.path().to_owned();
-        let memory = self.memory;
+        let memory = self.hardware.memory;
         if crate::sys::fs::free_space(&work).is_ok_and(|free| free < memory.bytes()) {
             let why = format!("less than {memory} are free at {}", work.display());
             return Ok(Err(why));
@@ -373,19 +371,12 @@ async fn moved(addresses: &mut watch::Receiver<Address>, from: Option<SocketAddr
     known
 }
 
-/// The disks and firmware variables of a machine at rest, in the store.
-pub(crate) struct MachineStateParts {
-    pub disks: Vec<DiskState>,
-    pub nvram: Option<model::Digest>,
-    pub remote: Option<Remote>,
-}
-
 /// Puts a machine's layers into the store, over those `below`. Blocking.
 pub(super) fn keep_layers(
     store: &Store,
     at_rest: &AtRest,
     below: &MachineState,
-) -> Result<MachineStateParts, StoreError> {
+) -> Result<MachineState, StoreError> {
     let put = |path: &Path| store.put_file(path, Put::Move);
     let mut disks = Vec::new();
     for (index, disk) in at_rest.disks.iter().enumerate() {
@@ -402,9 +393,10 @@ pub(super) fn keep_layers(
         .map(put)
         .transpose()?
         .map(|file| file.digest);
-    Ok(MachineStateParts {
+    Ok(MachineState {
         disks,
-        nvram,
+        nvram: nvram.or(below.nvram),
         remote: at_rest.remote.clone(),
+        ..below.clone()
     })
 }

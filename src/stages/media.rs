@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::failure::{failure, io};
 use super::resolve::{Resolver, Served};
-use crate::engine::{ExecError, Output, StageFailure};
+use crate::engine::{ExecError, Output, StageFailure, reported};
 use crate::model::{self, IsoBase, Kickstart, Late, MediaFile, MediaVia};
 use crate::net::{Heard, Hearing, MediaContent, MediaServer};
 use crate::provider::Provider;
@@ -38,13 +38,9 @@ impl Media {
 
     /// Whether any file was fetched.
     pub(super) fn was_served(&self) -> bool {
-        let heard = self.heard();
-        heard.requests.iter().any(|asked| asked.status == 200)
-    }
-
-    fn heard(&self) -> Hearing {
+        let served = |heard: &Hearing| heard.requests.iter().any(|asked| asked.status == 200);
         let server = self.server.as_ref();
-        server.map_or_else(Hearing::default, |server| server.hearing().borrow().clone())
+        server.is_some_and(|server| served(&server.hearing().borrow()))
     }
 
     /// Returns when the installer reports that it has failed.
@@ -65,7 +61,8 @@ impl Media {
         let Some(server) = &self.server else {
             return failure;
         };
-        let heard = self.heard();
+        // its own: what follows asks again
+        let heard = server.hearing().borrow().clone();
         if self.serves && heard.requests.is_empty() {
             failure.help.push(format!(
                 "the installer has fetched nothing: no request came to port {} of this host. The boot keys may have been typed at the wrong moment or name another address, or the installer has no network",
@@ -91,9 +88,7 @@ impl Media {
             ));
         }
         if let Some(report) = heard.reports.iter().rfind(|told| told.failure().is_none()) {
-            let words = [report.name.as_str(), report.message.as_str()];
-            let words = words.iter().filter(|part| !part.is_empty());
-            let words = words.copied().collect::<Vec<_>>().join(": ");
+            let words = reported(&report.name, &report.message);
             failure
                 .help
                 .push(format!("the last that the installer has reported: {words}"));

@@ -195,19 +195,11 @@ fn discovers(stage: &Stage) -> bool {
 
 /// What kept machines must fit to be gone on from, where that is known without asking.
 fn what_checkpoints_must_fit(host: &Host, stages: &[&Stage]) -> BTreeMap<StageKey, String> {
-    let find = |key: &StageKey| stages.iter().copied().find(|stage| stage.key == *key);
     let known = stages.iter().filter_map(|stage| {
         let StageKind::Provision(kind) = &stage.kind else {
             return None;
         };
-        let mut base = find(stage.from.as_ref()?)?;
-        let provider = loop {
-            match remote::named_provider(base) {
-                Some(name) => break name,
-                None => base = find(base.from.as_ref()?)?,
-            }
-        };
-        let provider = host.providers.get(provider)?;
+        let provider = host.providers.get(remote::provider_below(stages, stage)?)?;
         let identity = provider.known_checkpoint_identity(&kind.hardware)?;
         Some((stage.key.clone(), identity))
     });

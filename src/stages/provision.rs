@@ -17,7 +17,7 @@ use crate::store::StepCheckpoint;
 use crate::sys::Cancel;
 
 /// How long a guest that goes on from a checkpoint may take to be logged in to: it runs already.
-const RESUMED: crate::model::Duration = crate::model::Duration::from_secs(90);
+pub(super) const RESUMED: crate::model::Duration = crate::model::Duration::from_secs(90);
 
 pub(super) async fn execute(
     host: &Host,
@@ -189,7 +189,8 @@ async fn resume(
     Ok((session, guest))
 }
 
-async fn login(
+/// Logs in to a machine that has been started, within `timeout`.
+pub(super) async fn login(
     session: &mut Session,
     host: &Host,
     context: &StageContext,
@@ -203,7 +204,7 @@ async fn login(
 }
 
 /// Has the guest write its disks, so that what is kept is what it had. A guest that cannot is kept as it is.
-async fn flush(guest: &Guest, cancel: &Cancel) {
+pub(super) async fn flush(guest: &Guest, cancel: &Cancel) {
     let exec = Exec {
         timeout: Some(Duration::from_secs(20)),
         ..Exec::new("sync")

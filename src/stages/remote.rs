@@ -121,7 +121,7 @@ pub fn server_of<'s>(host: &Host, stage: &'s Stage) -> Option<&'s Name> {
 }
 
 /// The provider that a stage names.
-pub(super) fn named_provider(stage: &Stage) -> Option<&Name> {
+fn named_provider(stage: &Stage) -> Option<&Name> {
     match &stage.kind {
         StageKind::IsoBase(kind) => Some(&kind.provider),
         StageKind::Verify(kind) => Some(&kind.provider),
@@ -217,17 +217,20 @@ pub async fn preflight<'s>(
 fn transfers<'s>(stages: &[&'s Stage], stage: &'s Stage) -> Option<&'s Name> {
     match &stage.kind {
         StageKind::Verify(kind) => Some(&kind.provider),
-        StageKind::Export(_) => {
-            let mut at = stage;
-            loop {
-                let from = at.from.as_ref()?;
-                at = stages.iter().find(|known| known.key == *from)?;
-                if let Some(name) = named_provider(at) {
-                    return Some(name);
-                }
-            }
-        }
+        StageKind::Export(_) => provider_below(stages, stage),
         _ => None,
+    }
+}
+
+/// The provider of the machine that a stage starts from, as far as that is among `stages`.
+pub(super) fn provider_below<'s>(stages: &[&'s Stage], stage: &'s Stage) -> Option<&'s Name> {
+    let mut at = stage;
+    loop {
+        let from = at.from.as_ref()?;
+        at = stages.iter().find(|known| known.key == *from)?;
+        if let Some(name) = named_provider(at) {
+            return Some(name);
+        }
     }
 }
 

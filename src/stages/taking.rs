@@ -82,7 +82,7 @@ pub(super) async fn take(
         drives: session.drives,
         met,
         waited: started.elapsed(),
-        storing: tokio::task::spawn_blocking(move || put(&store, &taken, below)),
+        storing: tokio::task::spawn_blocking(move || put(&store, &taken, &below)),
     }))
 }
 
@@ -163,15 +163,9 @@ fn beyond(store: &Store, bytes: u64) -> Option<String> {
 pub(super) fn put(
     store: &Store,
     taken: &Checkpoint,
-    below: MachineState,
+    below: &MachineState,
 ) -> Result<Stored, StoreError> {
-    let parts = machine::keep_layers(store, &taken.at_rest, &below)?;
-    let machine = MachineState {
-        disks: parts.disks,
-        nvram: parts.nvram.or(below.nvram),
-        remote: parts.remote,
-        ..below
-    };
+    let machine = machine::keep_layers(store, &taken.at_rest, below)?;
     let memory = match &taken.memory {
         Some(file) => put_memory(store, file).map(Some),
         None => Ok(None),
@@ -249,13 +243,9 @@ pub(super) async fn finish(
         let taken = taking.settle(host, context).await?;
         (below, kept) = (taken.machine, taken.checkpoint);
     }
-    let parts = session.keep(host, &at_rest, &below)?;
     let machine = MachineState {
-        provider: below.provider,
         hardware: finished.hardware.clone(),
-        disks: parts.disks,
-        nvram: parts.nvram.or(below.nvram),
-        remote: parts.remote,
+        ..session.keep(host, &at_rest, &below)?
     };
     if let Some(checkpoint) = kept {
         // what it is found by is what the machine has become at rest

@@ -11,17 +11,14 @@ use super::Host;
 use super::checkpoints;
 use super::entrance::Entrance;
 use super::failure::{failure, io};
-use super::login;
 use super::machine::Session;
+use super::provision::{self, RESUMED};
 use super::resolve::Resolver;
 use super::start::Start;
 use crate::engine::{Event, ExecError, Output, Sink, StageContext, StageFailure};
 use crate::guest::{Exec, Guest, Stream};
 use crate::model::{self, MachineState, Ssh, Stage, StageKind};
 use crate::sys::{Cancel, process};
-
-/// How long a guest that goes on from a checkpoint may take to be logged in to: it runs already.
-const RESUMED: model::Duration = model::Duration::from_secs(90);
 
 /// What to do inside.
 pub enum Visit<'a> {
@@ -78,11 +75,7 @@ pub async fn visit(
         }
     };
     if keep {
-        let sync = Exec {
-            timeout: Some(Duration::from_secs(20)),
-            ..Exec::new("sync")
-        };
-        let _ = guest.run(&sync, &mut |_, _| {}, &context.cancel).await;
+        provision::flush(&guest, &context.cancel).await;
         drop(guest);
         session.keep_for_later(host, &stage.key, &state).await?;
     } else {
@@ -148,10 +141,7 @@ async fn open(
     limit: model::Duration,
 ) -> Result<(Session, Guest), ExecError> {
     let mut session = Session::launch(host, context, start).await?;
-    let resolver = Resolver::new(host, context);
-    let target = |address| login::target(&resolver, host, ssh, address);
-    let mut watch = |_: Duration| None;
-    let guest = session.login(&target, limit, &mut watch).await?;
+    let guest = provision::login(&mut session, host, context, ssh, limit).await?;
     Ok((session, guest))
 }
 

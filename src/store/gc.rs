@@ -8,7 +8,7 @@ use super::claims::{Choice, Claim, Item, Limits, Rank, Why, choose};
 use super::error::at;
 use super::roots::{Held, Root};
 use super::session::Part;
-use super::{Db, Store, StoreError};
+use super::{Db, ObjectSummary, Store, StoreError};
 use crate::model::Digest;
 use crate::sys::{self, Dead};
 
@@ -46,7 +46,7 @@ impl Store {
     pub fn gc(&self, limits: Limits, dry_run: bool) -> Result<GcReport, StoreError> {
         let _access = self.session().alone()?;
         let roots = self.roots()?;
-        let (items, choice) = self.choice(&roots, limits)?;
+        let (items, choice) = self.choice(&self.list()?, &roots, limits);
         let mut report = GcReport {
             kept: items.len() - choice.objects.len(),
             kept_bytes: choice.kept,
@@ -57,13 +57,19 @@ impl Store {
             self.doom(choice.objects.keys().copied())?;
             give_up(&roots, &choice)?;
         }
+        let mut leading: BTreeMap<Digest, Vec<&Root>> = BTreeMap::new();
+        for root in &roots {
+            for digest in root.digests().into_iter().collect::<BTreeSet<_>>() {
+                leading.entry(digest).or_default().push(root);
+            }
+        }
         for (digest, why) in choice.objects {
             let size = items.get(&digest).map_or(0, |item| item.size);
             if !dry_run {
                 self.remove_object(&digest)?;
             }
-            let of = roots.iter().filter(|root| root.digests().contains(&digest));
-            let mut of: Vec<Root> = of.cloned().collect();
+            let of = leading.remove(&digest).unwrap_or_default();
+            let mut of: Vec<Root> = of.into_iter().cloned().collect();
             of.sort_by_key(|root| std::cmp::Reverse(root.used));
             report.freed += size;
             report.removed.push(Removed {
@@ -77,17 +83,18 @@ impl Store {
         Ok(report)
     }
 
-    /// What a collection would do with the objects that there are.
+    /// What a collection would do with these objects.
     pub(super) fn choice(
         &self,
+        objects: &[ObjectSummary],
         roots: &[Root],
         limits: Limits,
-    ) -> Result<(BTreeMap<Digest, Item>, Choice), StoreError> {
-        let item = |object: super::ObjectSummary| {
+    ) -> (BTreeMap<Digest, Item>, Choice) {
+        let item = |object: &ObjectSummary| {
             let (size, used) = (object.size, seconds(object.used));
             (object.digest, Item { size, used })
         };
-        let items: BTreeMap<Digest, Item> = self.list()?.into_iter().map(item).collect();
+        let items: BTreeMap<Digest, Item> = objects.iter().map(item).collect();
         let mut claims: Vec<Claim> = roots.iter().map(claim).collect();
         claims.push(Claim {
             rank: Rank::Needed,
@@ -95,7 +102,7 @@ impl Store {
             digests: self.session().used_by_others(&[]).into_iter().collect(),
         });
         let choice = choose(&items, &claims, seconds(SystemTime::now()), limits);
-        Ok((items, choice))
+        (items, choice)
     }
 
     /// The objects go unless something still leads to them when this forge is done: what led to them is about to go.

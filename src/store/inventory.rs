@@ -90,13 +90,14 @@ impl Store {
             age: Duration::ZERO,
             quota: None,
         };
-        let (_, choice) = self.choice(&roots, nothing_is_recent)?;
+        let objects = self.list()?;
+        let (_, choice) = self.choice(&objects, &roots, nothing_is_recent);
         let mut facts: BTreeMap<Digest, Facts> = BTreeMap::new();
         for root in &roots {
             note(&mut facts, root);
         }
         let mut inventory = Inventory::default();
-        for object in self.list()? {
+        for object in objects {
             let known = facts.remove(&object.digest).unwrap_or_default();
             let reclaimable = choice.objects.contains_key(&object.digest);
             let mut owners = known.owners;

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::ServerCertVerified;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{CertificateError, ClientConfig};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+
+use crate::net::{CertificateJudge, judged_by};
 
 /// The digest of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,6 @@ pub(super) enum Accept {
 pub(super) struct Judge {
     accept: Accept,
     seen: Mutex<Option<String>>,
-    provider: Arc<CryptoProvider>,
 }
 
 impl Judge {
@@ -85,7 +85,6 @@ impl Judge {
         Arc::new(Self {
             accept,
             seen: Mutex::default(),
-            provider: Arc::new(rustls::crypto::ring::default_provider()),
         })
     }
 
@@ -99,18 +98,13 @@ impl Judge {
 
     /// Settings of connections that are judged by it.
     pub(super) fn config(self: &Arc<Self>) -> Result<ClientConfig, rustls::Error> {
-        Ok(
-            ClientConfig::builder_with_provider(Arc::clone(&self.provider))
-                .with_safe_default_protocol_versions()?
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::clone(self) as Arc<dyn ServerCertVerifier>)
-                .with_no_client_auth(),
-        )
+        let judge = Arc::clone(self) as Arc<dyn CertificateJudge>;
+        Ok(judged_by(judge)?.with_no_client_auth())
     }
 }
 
-impl ServerCertVerifier for Judge {
-    fn verify_server_cert(
+impl CertificateJudge for Judge {
+    fn verdict(
         &self,
         end_entity: &CertificateDer<'_>,
         _intermediates: &[CertificateDer<'_>],
@@ -129,40 +123,6 @@ impl ServerCertVerifier for Judge {
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }
 

@@ -6,8 +6,8 @@ use super::include::files;
 use super::section;
 use super::templates::{fill_in, remove};
 use super::values::{Values, put_all};
-use crate::config::loader::{Loader, unreadable};
-use crate::config::tree::{self, Entry, Node, Table, Value};
+use crate::config::loader::Loader;
+use crate::config::tree::{Entry, Node, Table, Value};
 use crate::diag::{Diagnostic, Span};
 use crate::model::{Input, Name, StageKind};
 
@@ -141,33 +141,18 @@ fn values(loader: &Loader<'_>, path: &str, id: &str, span: Span) -> Option<Table
         each.put(text(name, value, span));
     }
     if file.ends_with(".toml") {
-        match loader.text_file(path) {
-            Ok(Some(file)) => {
-                let (table, faults) = tree::parse(file.id, &file.text);
-                let broken = !faults.is_empty();
-                faults.into_iter().for_each(|fault| loader.push(fault));
-                if broken {
-                    return None;
-                }
-                each.put(Entry {
-                    key: "values".to_owned(),
-                    key_span: span,
-                    node: Node {
-                        span,
-                        value: Value::Table(table),
-                    },
-                });
-            }
-            Ok(None) => {
-                let message = format!("`{path}` is not UTF-8 text");
-                loader.push(Diagnostic::error("toml", message).label(span, ""));
-                return None;
-            }
-            Err(error) => {
-                loader.push(unreadable("the file", path, &error, span));
-                return None;
-            }
+        let (table, whole) = loader.toml_file("the file", path, span)?;
+        if !whole {
+            return None;
         }
+        each.put(Entry {
+            key: "values".to_owned(),
+            key_span: span,
+            node: Node {
+                span,
+                value: Value::Table(table),
+            },
+        });
     }
     Some(each)
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::section;
-use crate::config::loader::{Loader, unreadable};
-use crate::config::tree::{self, Entry, Node, Table, Value};
+use crate::config::loader::Loader;
+use crate::config::tree::{Entry, Node, Table, Value};
 use crate::diag::{Diagnostic, Span, or_list};
 use crate::model::Input;
 
@@ -30,23 +30,13 @@ pub(super) fn merge(loader: &Loader<'_>, table: &mut Table) -> Result<(), ()> {
             if !known.insert(path.clone()) {
                 continue;
             }
-            let file = match loader.text_file(&path) {
-                Ok(Some(file)) => file,
-                Ok(None) => {
-                    let message = format!("`{path}` is not UTF-8 text");
-                    loader.push(Diagnostic::error("toml", message).label(span, ""));
-                    continue;
-                }
-                Err(error) => {
-                    loader.push(unreadable("the included file", &path, &error, span));
-                    continue;
-                }
+            let read = loader.toml_file("the included file", &path, span);
+            let Some((included, complete)) = read else {
+                continue;
             };
-            let (included, faults) = tree::parse(file.id, &file.text);
-            if !faults.is_empty() {
+            if !complete {
                 whole = Err(());
             }
-            faults.into_iter().for_each(|fault| loader.push(fault));
             let mut more = patterns(&included);
             more.reverse();
             todo.extend(more);

@@ -3,7 +3,7 @@
 use super::appliance::{EXPORT, PACK_OVA};
 use super::key;
 use super::machine::{MACHINE, SSH};
-use super::steps::STEP;
+use super::steps::{CHECKS, STEP};
 use crate::config::shape::Shape::{
     self, Any, Bool, Duration, Int, List, Map, OneOrMany, Text, Word,
 };
@@ -312,22 +312,10 @@ const VERIFY: &[Key] = &[
         Shape::Keys(&SSH),
         "How it is reached, where that differs.",
     ),
-    key(
-        "gossfile",
-        OneOrMany(&Text),
-        "Files with checks, in goss's language.",
-    ),
-    key(
-        "checks",
-        Map(&Any),
-        "Checks written here, in goss's language.",
-    ),
-    key(
-        "vars_files",
-        OneOrMany(&Text),
-        "JSON or YAML files with variables for templates in gossfiles.",
-    ),
-    key("vars", Map(&Any), "Variables for templates in gossfiles."),
+];
+
+/// How long checks are asked again.
+const RETRIES: &[Key] = &[
     key(
         "retry_timeout",
         Duration,
@@ -386,7 +374,7 @@ kinds!(
     "provision" "a stage of kind `provision`" PROVISION,
     "export" "a stage of kind `export`" EXPORT,
     "pack-ova" "a stage of kind `pack-ova`" PACK_OVA,
-    "verify" "a stage of kind `verify`" VERIFY,
+    "verify" "a stage of kind `verify`" VERIFY CHECKS RETRIES,
     "publish" "a stage of kind `publish`" PUBLISH,
 );
 

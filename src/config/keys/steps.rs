@@ -121,24 +121,27 @@ static REBOOT: Keys = Keys {
     ]],
 };
 
+/// What is checked, in a step or a stage.
+pub(super) const CHECKS: &[Key] = &[
+    key(
+        "gossfile",
+        OneOrMany(&Text),
+        "Files with checks, in goss's language.",
+    ),
+    key(
+        "checks",
+        Map(&Any),
+        "Checks written here, in goss's language.",
+    ),
+    key(
+        "vars_files",
+        OneOrMany(&Text),
+        "JSON or YAML files with variables for templates in gossfiles.",
+    ),
+    key("vars", Map(&Any), "Variables for templates in gossfiles."),
+];
+
 static CHECK: Keys = Keys {
     what: "`check`",
-    groups: &[&[
-        key(
-            "gossfile",
-            OneOrMany(&Text),
-            "Files with checks, in goss's language.",
-        ),
-        key(
-            "checks",
-            Map(&Any),
-            "Checks written here, in goss's language.",
-        ),
-        key(
-            "vars_files",
-            OneOrMany(&Text),
-            "JSON or YAML files with variables for templates in gossfiles.",
-        ),
-        key("vars", Map(&Any), "Variables for templates in gossfiles."),
-    ]],
+    groups: &[CHECKS],
 };

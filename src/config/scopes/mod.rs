@@ -13,9 +13,9 @@ use std::rc::Rc;
 
 use minijinja::Value as TemplateValue;
 
-use crate::config::loader::{Loader, unreadable};
+use crate::config::loader::Loader;
 use crate::config::template::{self, Fault, Ref};
-use crate::config::tree::{self, Node, Table, Value};
+use crate::config::tree::{Node, Table, Value};
 use crate::config::{Overrides, VariableRow};
 use crate::diag::{Diagnostic, Span, closest};
 use crate::model::{Axis, Digest, Late, Name, Secret};
@@ -399,23 +399,7 @@ impl<'t> ScopeDecl<'t> {
             Value::Text(path) => path,
             _ => return None,
         };
-        match loader.text_file(&path) {
-            Ok(Some(file)) => {
-                let (table, faults) = tree::parse(file.id, &file.text);
-                faults.into_iter().for_each(|fault| loader.push(fault));
-                Some(table)
-            }
-            Ok(None) => {
-                loader.push(
-                    Diagnostic::error("toml", format!("`{path}` is not UTF-8 text"))
-                        .label(node.span, ""),
-                );
-                None
-            }
-            Err(error) => {
-                loader.push(unreadable("the variables file", &path, &error, node.span));
-                None
-            }
-        }
+        let read = loader.toml_file("the variables file", &path, node.span);
+        read.map(|(table, _)| table)
     }
 }

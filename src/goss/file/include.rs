@@ -7,7 +7,7 @@ use super::{Vars, lower};
 use crate::diag::{Diagnostic, Diagnostics, Severity, SourceMap, Span};
 use crate::goss::template::{self, World};
 use crate::goss::yaml::{self, Syntax};
-use crate::goss::{Resource, ResourceKind};
+use crate::goss::{Resource, ResourceKind, clean};
 
 /// How deep files may include each other.
 const DEPTH: usize = 50;
@@ -278,22 +278,9 @@ fn join(dir: &str, path: &str) -> String {
     } else {
         format!("{dir}/{path}")
     };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if whole.starts_with('/') => {}
-            part => parts.push(part),
-        }
-    }
-    let path = parts.join("/");
-    if whole.starts_with('/') {
-        format!("/{path}")
-    } else {
-        path
+    match clean(&whole) {
+        path if path == "." => String::new(),
+        path => path,
     }
 }
 

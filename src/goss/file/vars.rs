@@ -19,12 +19,6 @@ impl Vars {
         Self::default()
     }
 
-    /// From values.
-    #[must_use]
-    pub fn from_map(map: BTreeMap<String, Value>) -> Self {
-        Self { map }
-    }
-
     /// Merges a file of YAML or JSON; `name` is what people call it.
     pub fn file(&mut self, name: &str, text: &str) -> Result<(), Box<Diagnostics>> {
         for (key, value) in read(name, text)? {

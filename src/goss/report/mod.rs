@@ -157,6 +157,7 @@ impl Counts {
 /// Writes results; each group is one resource's.
 #[must_use]
 pub fn write(format: Format, groups: &[Vec<TestResult>], options: &Options) -> Rendered {
+    let counts = Counts::of(groups);
     let mut groups: Vec<&[TestResult]> = groups
         .iter()
         .map(Vec::as_slice)
@@ -166,8 +167,6 @@ pub fn write(format: Format, groups: &[Vec<TestResult>], options: &Options) -> R
     if options.sort && !matches!(format, Format::Nagios | Format::Prometheus | Format::Silent) {
         groups.sort_by_key(|group| lines::sort_key(group));
     }
-    let owned: Vec<Vec<TestResult>> = groups.iter().map(|group| group.to_vec()).collect();
-    let counts = Counts::of(&owned);
     let text = match format {
         Format::Rspecish => lines::rspecish(&groups, counts, options),
         Format::Documentation => lines::documentation(&groups, counts, options),

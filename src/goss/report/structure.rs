@@ -37,6 +37,7 @@ fn fields(result: &TestResult, options: &Options) -> Vec<Field> {
         Outcome::Skip => 2,
     };
     let ended = options.started + result.took;
+    let raw = !options.exclude_raw;
     vec![
         // goss leaves it false here; its JSON sets it
         ("successful", "false".into()),
@@ -58,6 +59,11 @@ fn fields(result: &TestResult, options: &Options) -> Vec<Field> {
         ("start-time", quoted(&time(options.started))),
         ("end-time", quoted(&time(ended))),
         ("duration", nanos(result.took)),
+        ("summary-line", quoted(&text(result, Shape::Long, raw))),
+        (
+            "summary-line-compact",
+            quoted(&text(result, Shape::Compact, raw)),
+        ),
     ]
 }
 
@@ -95,7 +101,6 @@ fn time(at: SystemTime) -> String {
 }
 
 pub(super) fn json(groups: &[&[TestResult]], counts: Counts, options: &Options) -> String {
-    let raw = !options.exclude_raw;
     let results: Vec<String> = groups
         .iter()
         .copied()
@@ -103,11 +108,6 @@ pub(super) fn json(groups: &[&[TestResult]], counts: Counts, options: &Options) 
         .map(|result| {
             let mut fields = fields(result, options);
             fields[0].1 = (result.outcome != Outcome::Fail).to_string();
-            fields.push(("summary-line", quoted(&text(result, Shape::Long, raw))));
-            fields.push((
-                "summary-line-compact",
-                quoted(&text(result, Shape::Compact, raw)),
-            ));
             // goss makes maps of its structures, which sorts them at every depth
             sorted(&object(fields))
         })
@@ -158,20 +158,11 @@ fn sorted(json: &str) -> String {
 }
 
 pub(super) fn structured(groups: &[&[TestResult]], counts: Counts, options: &Options) -> String {
-    let raw = !options.exclude_raw;
     let results: Vec<String> = groups
         .iter()
         .copied()
         .flatten()
-        .map(|result| {
-            let mut fields = fields(result, options);
-            fields.push(("summary-line", quoted(&text(result, Shape::Long, raw))));
-            fields.push((
-                "summary-line-compact",
-                quoted(&text(result, Shape::Compact, raw)),
-            ));
-            object(fields)
-        })
+        .map(|result| object(fields(result, options)))
         .collect();
     let summary = object([
         ("test-count", counts.total.to_string()),

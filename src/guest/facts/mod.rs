@@ -30,6 +30,11 @@ pub use system::{Place, System};
 
 /// How much of one value is kept: of a file's content, a command's output, a response's body.
 const KEEP: usize = 16 << 20;
+
+fn too_long() -> String {
+    format!("it is longer than {} MiB", KEEP >> 20)
+}
+
 /// How many questions may be under way at once, unless somebody says otherwise: as many as goss takes.
 pub const AT_ONCE: usize = 50;
 
@@ -60,7 +65,7 @@ pub async fn gather(
         round_trips += 1;
         ask(system, &script, at_once, cancel).await?
     };
-    let told = Told::new(&records, questions, KEEP);
+    let told = Told::new(&records, questions);
     let mut answers: Vec<Answer> = (0..)
         .zip(questions)
         .map(|(number, q)| told.answer(number, q))

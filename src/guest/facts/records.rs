@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::time::Duration;
 
 use aho_corasick::AhoCorasick;
 
@@ -113,6 +114,12 @@ impl Records {
             took: words.next()?.parse().ok()?,
             late: words.next() == Some("late"),
         })
+    }
+
+    /// How long a part took.
+    pub(super) fn took(&self, part: &str) -> Option<Duration> {
+        self.ended(part)
+            .map(|ended| Duration::from_millis(ended.took * 10))
     }
 }
 

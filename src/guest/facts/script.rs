@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::goss::{FileWants, Question, Transport};
+use crate::goss::{FileWants, Question, Transport, clean};
 use crate::guest::quote;
 
 /// What the parts are made of, and what runs them.
@@ -294,25 +294,6 @@ fn word(path: &str) -> String {
     match rest {
         "" => home.to_owned(),
         rest => format!("{home}/{}", quote(rest)),
-    }
-}
-
-/// A path without what changes nothing in it: `//`, `/./`, `/../` and `/` at the end.
-fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            ".." if rooted => {}
-            part => parts.push(part),
-        }
-    }
-    match (rooted, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
     }
 }
 

@@ -46,6 +46,22 @@ pub struct Member {
     pub binary_size: bool,
 }
 
+impl Member {
+    /// All of a small file: a descriptor, a manifest, a signature.
+    pub(super) fn read(&self) -> Result<Vec<u8>, OvaError> {
+        let bytes = self.data.read_all(MOST_DESCRIPTOR);
+        bytes.map_err(|source| OvaError::Io {
+            path: self.name.clone().into(),
+            source,
+        })
+    }
+
+    /// Its name without a `./` in front.
+    pub(super) fn bare_name(&self) -> &str {
+        self.name.trim_start_matches("./")
+    }
+}
+
 /// A package opened for reading.
 #[derive(Clone, Debug)]
 pub struct Package {
@@ -181,19 +197,12 @@ impl Package {
     /// The descriptor.
     pub fn descriptor(&self) -> Result<ovf::Envelope, OvaError> {
         let member = self.with_extension("ovf").ok_or(OvaError::NoDescriptor)?;
-        let bytes = member
-            .data
-            .read_all(MOST_DESCRIPTOR)
-            .map_err(|source| OvaError::Io {
-                path: member.name.clone().into(),
-                source,
-            })?;
-        Ok(ovf::parse(&bytes)?)
+        Ok(ovf::parse(&member.read()?)?)
     }
 }
 
 /// The longest descriptor or manifest that is sensible.
-pub(super) const MOST_DESCRIPTOR: u64 = 16 << 20;
+const MOST_DESCRIPTOR: u64 = 16 << 20;
 
 pub(super) fn has_extension(name: &str, extension: &str) -> bool {
     name.rsplit_once('.')

@@ -5,7 +5,7 @@ use std::io;
 use sha2::digest::DynDigest;
 
 use crate::image::source::{CopyOutcome, Window};
-use crate::model::Algorithm;
+use crate::model::{Algorithm, hex};
 
 /// A digest in the making.
 pub(super) struct Hasher(Box<dyn DynDigest + Send>);
@@ -28,15 +28,6 @@ impl Hasher {
     pub(super) fn hex(self) -> String {
         hex(&self.0.finalize())
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// The hexadecimal digest of `bytes`.

@@ -129,7 +129,7 @@ impl Package {
 
     fn manifest_algorithm(&self) -> Option<String> {
         let member = self.with_extension("mf")?;
-        let bytes = member.data.read_all(super::archive::MOST_DESCRIPTOR).ok()?;
+        let bytes = member.read().ok()?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&bytes));
         let first = manifest.entries.first()?;
         Some(first.algorithm.as_str().to_owned())

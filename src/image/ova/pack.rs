@@ -110,17 +110,17 @@ pub fn pack(
             thread::scope(|scope| {
                 let mut writer = Writer::new(scope, out, progress, cancel);
                 job.head(&mut writer, Some(&front))?;
-                for (file, source) in input.files.iter().zip(&job.sources) {
+                for (file, source) in job.files() {
                     writer.file(&file.name, source, input.mtime, None)?;
                 }
-                job.packed(writer.finish()?, front)
+                Ok(job.packed(writer.finish()?, front))
             })
         }
         ManifestPlace::End => thread::scope(|scope| {
             let mut writer = Writer::new(scope, out, progress, cancel);
             job.head(&mut writer, None)?;
             let mut digests = vec![job.descriptor_digest()];
-            for (file, source) in input.files.iter().zip(&job.sources) {
+            for (file, source) in job.files() {
                 let known = job.known(file);
                 let tap = known.is_none().then_some(input.algorithm);
                 let found = writer.file(&file.name, source, input.mtime, tap)?;
@@ -128,7 +128,7 @@ pub fn pack(
             }
             let front = job.seal(digests)?;
             job.tail(&mut writer, &front)?;
-            job.packed(writer.finish()?, front)
+            Ok(job.packed(writer.finish()?, front))
         }),
     }
 }
@@ -168,7 +168,7 @@ pub fn grow(
         for (file, source) in rest {
             writer.file(&file.name, source, input.mtime, None)?;
         }
-        job.packed(writer.finish()?, front)
+        Ok(job.packed(writer.finish()?, front))
     });
     if packed.is_err() {
         remove(out, room, size);
@@ -310,17 +310,17 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn packed(&self, (size, hex): (u64, String), seal: Seal) -> Result<PackedOva, OvaError> {
+    fn packed(&self, (size, digest): (Size, Digest), seal: Seal) -> PackedOva {
         let warnings = self
             .files()
             .filter_map(|(file, source)| size_warning(&file.name, source.window.len()));
-        Ok(PackedOva {
-            size: Size::from_bytes(size),
-            digest: Digest::parse(&hex).map_err(|e| OvaError::Write(std::io::Error::other(e)))?,
+        PackedOva {
+            size,
+            digest,
             warnings: warnings.collect(),
             manifest: seal.manifest,
             certificate: seal.certificate,
-        })
+        }
     }
 }
 

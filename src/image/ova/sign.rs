@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 
 use super::OvaError;
-use super::archive::{MOST_DESCRIPTOR, Package, has_extension};
+use super::archive::{Package, has_extension};
 use super::manifest::Manifest;
 use super::signature::Signer;
 use super::verify::digests_hold;
@@ -40,13 +40,7 @@ impl Package {
             OvaError::Unsound("there is no manifest in it; `forge ova pack` makes one".into())
         })?;
         digests_hold(self, cancel)?;
-        let bytes = member
-            .data
-            .read_all(MOST_DESCRIPTOR)
-            .map_err(|source| OvaError::Io {
-                path: member.name.clone().into(),
-                source,
-            })?;
+        let bytes = member.read()?;
         let manifest = Manifest::parse(&String::from_utf8_lossy(&bytes));
         let first = manifest.entries.first().map(|entry| entry.algorithm);
         let algorithm = first
@@ -89,10 +83,7 @@ pub fn sign(
                 writer.member(&name, text.as_bytes(), mtime)?;
             }
         }
-        let (size, hex) = writer.finish()?;
-        Ok(SignedOva {
-            size: Size::from_bytes(size),
-            digest: Digest::parse(&hex).map_err(|e| OvaError::Write(std::io::Error::other(e)))?,
-        })
+        let (size, digest) = writer.finish()?;
+        Ok(SignedOva { size, digest })
     })
 }

@@ -10,8 +10,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::hash;
-use crate::model::Algorithm;
+use crate::model::{Algorithm, hex, parse_hex};
 
 /// Why nothing can be signed with a key and a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,7 +156,9 @@ impl SignatureFile {
             .into_iter()
             .find(|algorithm| algorithm.as_str() == name)
             .ok_or("the algorithm of the signature is not known")?;
-        let signature = unhex(hex.trim()).ok_or("the signature is not hexadecimal")?;
+        let signature = parse_hex(hex.trim())
+            .filter(|bytes| !bytes.is_empty())
+            .ok_or("the signature is not hexadecimal")?;
         let chain = certificates_of(text.as_bytes())?;
         if chain.is_empty() {
             return Err("there is no certificate in it".into());
@@ -193,7 +194,7 @@ impl fmt::Display for SignatureFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use base64::Engine as _;
         let algorithm = self.algorithm.as_str().to_ascii_uppercase();
-        let signature = hash::hex(&self.signature);
+        let signature = hex(&self.signature);
         writeln!(f, "{algorithm}({})= {signature}", self.manifest)?;
         for certificate in &self.chain {
             writeln!(f, "-----BEGIN CERTIFICATE-----")?;
@@ -205,17 +206,6 @@ impl fmt::Display for SignatureFile {
         }
         Ok(())
     }
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if text.is_empty() || !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    let digits = |i: usize| {
-        text.get(i..i + 2)
-            .and_then(|two| u8::from_str_radix(two, 16).ok())
-    };
-    (0..text.len()).step_by(2).map(digits).collect()
 }
 
 #[cfg(test)]

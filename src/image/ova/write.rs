@@ -12,7 +12,7 @@ use super::OvaError;
 use super::hash::Hasher;
 use crate::image::Progress;
 use crate::image::source::{CopyOutcome, Window};
-use crate::model::Algorithm;
+use crate::model::{Algorithm, Digest, Size};
 use crate::sys::Cancel;
 
 /// tar's block.
@@ -153,10 +153,12 @@ impl<'scope, 'env, 'a> Writer<'scope, 'env, 'a> {
     }
 
     /// Ends the tar file; its size and its digest.
-    pub(super) fn finish(mut self) -> Result<(u64, String), OvaError> {
+    pub(super) fn finish(mut self) -> Result<(Size, Digest), OvaError> {
         let end = (self.position + 2 * BLOCK).next_multiple_of(RECORD);
         self.bytes(vec![0; (end - self.position) as usize])?;
-        Ok((end, self.digester.finish()))
+        let digest = Digest::parse(&self.digester.finish());
+        let digest = digest.map_err(|e| OvaError::Write(io::Error::other(e)))?;
+        Ok((Size::from_bytes(end), digest))
     }
 }
 

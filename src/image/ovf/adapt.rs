@@ -4,7 +4,7 @@
 use quick_xml::events::{BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
 
-use super::OvfError;
+use super::{OvfError, first_word};
 
 /// A descriptor made for another importer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +65,7 @@ const KNOWN: &[&str] = &["3", "4", "5", "6", "10", "14", "15", "17", "20", "23",
 
 /// What VirtualBox has instead of a device.
 fn instead(kind: &str, subtype: &str) -> Option<&'static str> {
-    // several cards may be named, the wanted one first
-    let first = subtype.split([' ', ',']).next().unwrap_or_default();
-    match (kind, first.to_ascii_lowercase().as_str()) {
+    match (kind, first_word(subtype).as_str()) {
         ("6", "virtualscsi") => Some("lsilogic"),
         ("20", "vmware.nvme.controller") => Some("AHCI"),
         ("10", "vmxnet3" | "vmxnet2" | "vmxnet" | "e1000e" | "flexible") => Some("E1000"),

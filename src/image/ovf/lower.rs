@@ -101,7 +101,8 @@ impl Envelope {
         }
     }
 
-    fn setting(&self, key: &str) -> Option<&str> {
+    /// The value of one of VMware's settings.
+    pub(in crate::image) fn setting(&self, key: &str) -> Option<&str> {
         let found = self.settings.iter().find(|(k, _)| k == key);
         found.map(|(_, value)| value.as_str())
     }
@@ -120,13 +121,15 @@ impl Envelope {
         }
     }
 
+    /// The numbers of its VMware hardware families: 15 of `vmx-15`.
+    pub(in crate::image) fn hardware_versions(&self) -> impl Iterator<Item = u32> {
+        let families = self.system_types.iter();
+        families.filter_map(|family| family.strip_prefix("vmx-")?.parse().ok())
+    }
+
     /// The first `vmx-NN`; a descriptor for another hypervisor gets the one that most can run.
     fn hardware_version(&self, notes: &mut Vec<String>) -> u32 {
-        let version = self
-            .system_types
-            .iter()
-            .find_map(|family| family.strip_prefix("vmx-")?.parse().ok());
-        version.unwrap_or_else(|| {
+        self.hardware_versions().next().unwrap_or_else(|| {
             if let Some(family) = self.system_types.first() {
                 notes.push(format!(
                     "the hardware family `{family}` is read as `vmx-15`"
@@ -335,11 +338,15 @@ fn controller(
     })
 }
 
+/// The wanted one of the cards that a subtype names: the first.
+pub(in crate::image) fn first_word(subtype: &str) -> String {
+    let first = subtype.split([' ', ',']).next().unwrap_or_default();
+    first.to_ascii_lowercase()
+}
+
 fn nic(item: &Item, notes: &mut Vec<String>) -> Nic {
     let subtype = item.subtype.as_deref().unwrap_or_default();
-    // Several cards may be named, the wanted one first.
-    let first = subtype.split([' ', ',']).next().unwrap_or_default();
-    let adapter = match first.to_ascii_lowercase().as_str() {
+    let adapter = match first_word(subtype).as_str() {
         "e1000e" => NicAdapter::E1000e,
         "vmxnet3" => NicAdapter::Vmxnet3,
         "e1000" | "" => NicAdapter::E1000,

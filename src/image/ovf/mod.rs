@@ -19,8 +19,8 @@ use crate::model::{Controller, Hardware, Size};
 
 pub use adapt::{Adapted, for_virtualbox};
 pub use envelope::{DiskRef, Envelope, FileRef, Item, Network, parse};
-pub(super) use lower::disk_capacity;
 pub use lower::{Appliance, ApplianceDisk};
+pub(super) use lower::{disk_capacity, first_word};
 pub use template::render;
 pub use write::{Written, write};
 

@@ -7,6 +7,7 @@ use super::header::{OFFSET, get64};
 use super::layer::{COMPRESSED, Layer, Piece, Scratch};
 use super::{BlockSource as _, Chain, Qcow2Error};
 use crate::image::Progress;
+use crate::image::bits::Bits;
 use crate::image::vmdk::{CheckReport, Problem};
 use crate::model::Size;
 use crate::sys::Cancel;
@@ -66,31 +67,6 @@ enum Stop {
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
-    }
-}
-
-/// A bit for each cluster of the file.
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(count: u64) -> Self {
-        Self(vec![0; usize::try_from(count / 64 + 1).unwrap_or(0)])
-    }
-
-    /// Sets a bit; whether it was set before.
-    fn set(&mut self, bit: u64) -> bool {
-        let Some(word) = self.0.get_mut((bit / 64) as usize) else {
-            return false;
-        };
-        let mask = 1 << (bit % 64);
-        let before = *word & mask != 0;
-        *word |= mask;
-        before
-    }
-
-    fn has(&self, bit: u64) -> bool {
-        let word = self.0.get((bit / 64) as usize);
-        word.is_some_and(|word| word & 1 << (bit % 64) != 0)
     }
 }
 

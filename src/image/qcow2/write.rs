@@ -9,7 +9,7 @@ use std::io;
 
 use super::MAGIC;
 use crate::image::Progress;
-use crate::image::batch::{self, BLOCK, Blocks, Loader, Stop};
+use crate::image::batch::{self, BLOCK, Blocks, Loader};
 use crate::image::raw::write_at;
 use crate::image::source::BlockSource;
 use crate::model::Size;
@@ -55,7 +55,7 @@ pub fn write(
         return Err(WriteError::TooLarge(Size::from_bytes(size)));
     }
     let mut file = Output::new(out, size);
-    let result = batch::run(
+    batch::run(
         source,
         Loader::all(source),
         cancel,
@@ -65,13 +65,8 @@ pub fn write(
             progress(size.min(end * BLOCK));
             Ok(())
         },
-    );
-    match result {
-        Ok(()) => {}
-        Err(Stop::Source(e)) => return Err(WriteError::Read(e)),
-        Err(Stop::Sink(e)) => return Err(WriteError::Write(e)),
-        Err(Stop::Cancelled) => return Err(WriteError::Cancelled),
-    }
+    )
+    .map_err(|stop| stop.of(WriteError::Read, WriteError::Write, WriteError::Cancelled))?;
     let populated = file.finish().map_err(WriteError::Write)?;
     progress(size);
     Ok(Size::from_bytes(populated))

@@ -6,6 +6,7 @@ use super::VmdkError;
 use super::header::{GRAIN, GRAIN_SECTORS, Header, Marker, SECTOR};
 use super::read::{MAX_PACKED, Reader, read, sector_at, unpack};
 use crate::image::Progress;
+use crate::image::bits::Bits;
 use crate::image::source::{BlockSource as _, Window};
 use crate::model::Size;
 use crate::sys::Cancel;
@@ -277,7 +278,7 @@ impl Scan<'_> {
             return Ok(());
         };
         let size = GRAIN as u64;
-        let mut taken = vec![0_u64; (self.window.len() / size / 64 + 1) as usize];
+        let mut taken = Bits::new(self.window.len() / size);
         let mut from = 0;
         while let Some(run) = reader.next_data(from).map_err(VmdkError::Read)? {
             if cancel.is_cancelled() {
@@ -295,12 +296,11 @@ impl Scan<'_> {
                     self.fatal(place, "grain", message);
                     continue;
                 }
-                let (word, bit) = ((place / size / 64) as usize, 1 << (place / size % 64));
-                if place.is_multiple_of(size) && taken[word] & bit != 0 {
+                let before = taken.set(place / size);
+                if before && place.is_multiple_of(size) {
                     let message = format!("grain {grain} shares its place with another one");
                     self.fatal(place, "grain-twice", message);
                 }
-                taken[word] |= bit;
             }
             progress(self.window.len().min(run.end));
             from = run.end;

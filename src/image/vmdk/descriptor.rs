@@ -1,6 +1,5 @@
 //! The text that describes a VMDK: within it, or as a file that names those with the content.
 
-use std::fmt::Write as _;
 use std::io;
 
 use super::header::{DESCRIPTOR_SPACE, SECTOR};
@@ -122,9 +121,7 @@ pub(super) fn text(kind: &str, capacity: u64, options: &WriteOptions) -> io::Res
         Adapter::Ide => "ide",
     };
     let id = Digest::of(format!("{}\n{}\n{capacity}", options.identity, options.name).as_bytes());
-    let mut id16 = [0; 16];
-    id16.copy_from_slice(&id.as_bytes()[..16]);
-    let id = id16;
+    let bytes = id.as_bytes();
     // A quote or a line end would end the name.
     let name: String = options
         .name
@@ -132,14 +129,11 @@ pub(super) fn text(kind: &str, capacity: u64, options: &WriteOptions) -> io::Res
         .map(|c| if c == '"' || c.is_control() { '_' } else { c })
         .collect();
     // Two values of a content id have meanings of their own.
-    let content = match u32::from_be_bytes([id[12], id[13], id[14], id[15]]) {
+    let content = match u32::from_be_bytes([bytes[12], bytes[13], bytes[14], bytes[15]]) {
         reserved @ 0xffff_fffe.. => reserved - 2,
         id => id,
     };
-    let mut long = String::new();
-    for byte in &id[..12] {
-        let _ = write!(long, "{byte:02x}");
-    }
+    let long = &id.hex()[..24];
     let cylinders = capacity.div_ceil(255 * 63).clamp(1, 65_535);
     let text = format!(
         "# Disk DescriptorFile\nversion=1\nCID={content:08x}\nparentCID=ffffffff\ncreateType=\"{kind}\"\n\n\

@@ -8,7 +8,7 @@ use super::descriptor;
 use super::header::{AFTER_DESCRIPTOR, GRAIN, GRAIN_SECTORS, Header, SECTOR, TABLE};
 use super::write::{WriteOptions, capacity, too_long};
 use crate::image::Progress;
-use crate::image::batch::{self, Blocks, Loader, Stop};
+use crate::image::batch::{self, Blocks, Loader};
 use crate::image::raw::write_at;
 use crate::image::source::BlockSource;
 use crate::model::Size;
@@ -38,7 +38,7 @@ pub fn write_sparse(
     let size = source.size();
     let mut file = Output::new(out, capacity(size)?);
     file.head(options).map_err(VmdkError::Write)?;
-    let result = batch::run(
+    batch::run(
         source,
         Loader::all(source),
         cancel,
@@ -48,13 +48,8 @@ pub fn write_sparse(
             progress(size.min(end * GRAIN as u64));
             Ok(())
         },
-    );
-    match result {
-        Ok(()) => {}
-        Err(Stop::Source(e)) => return Err(VmdkError::Read(e)),
-        Err(Stop::Sink(e)) => return Err(VmdkError::Write(e)),
-        Err(Stop::Cancelled) => return Err(VmdkError::Cancelled),
-    }
+    )
+    .map_err(|stop| stop.of(VmdkError::Read, VmdkError::Write, VmdkError::Cancelled))?;
     file.flush_table().map_err(VmdkError::Write)?;
     progress(size);
     Ok(Written {

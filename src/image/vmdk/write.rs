@@ -12,7 +12,7 @@ use super::header::{
     DIRECTORY_AT_END, GRAIN, GRAIN_SECTORS, Header, MAX_CAPACITY, Marker, OVERHEAD, SECTOR, TABLE,
 };
 use crate::image::Progress;
-use crate::image::batch::{self, Blocks, Stop, Worker};
+use crate::image::batch::{self, Blocks, Worker};
 use crate::image::source::{BlockSource, is_zero};
 use crate::model::{Controller, Digest, Size};
 use crate::sys::Cancel;
@@ -107,7 +107,7 @@ pub fn write(
             input: Vec::new(),
         })
         .collect();
-    let result = batch::run(
+    batch::run(
         source,
         workers,
         cancel,
@@ -117,13 +117,8 @@ pub fn write(
             progress(size.min(end * GRAIN as u64));
             Ok(())
         },
-    );
-    match result {
-        Ok(()) => {}
-        Err(Stop::Source(e)) => return Err(VmdkError::Read(e)),
-        Err(Stop::Sink(e)) => return Err(VmdkError::Write(e)),
-        Err(Stop::Cancelled) => return Err(VmdkError::Cancelled),
-    }
+    )
+    .map_err(|stop| stop.of(VmdkError::Read, VmdkError::Write, VmdkError::Cancelled))?;
     let info = file.finish().map_err(VmdkError::Write)?;
     progress(size);
     Ok(info)

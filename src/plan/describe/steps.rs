@@ -65,11 +65,9 @@ impl Sheet<'_> {
         self.hardware(hardware);
         self.ssh(ssh, Purpose::Work);
         self.optional("shutdown", shutdown.as_ref());
-        match trim {
-            // what was made before there was a choice counts as this
-            Trim::Auto => {}
-            Trim::Zero => self.add("trim", "zero"),
-            Trim::Off => self.add("trim", "off"),
+        // what was made before there was a choice counts as that
+        if *trim != Trim::default() {
+            self.add("trim", trim.as_str());
         }
         for (i, step) in steps.iter().enumerate() {
             self.prefix = format!("step {} ", i + 1);
@@ -169,7 +167,7 @@ impl Sheet<'_> {
         } = checks;
         self.files(inputs::of_checks(checks));
         for (kind, resources) in object(inline.as_deref().unwrap_or_default()) {
-            for (name, body) in object(&resources.to_string()) {
+            for (name, body) in resources.as_object().into_iter().flatten() {
                 self.add(format!("check {kind} {name}"), body.to_string());
             }
         }

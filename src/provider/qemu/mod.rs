@@ -143,11 +143,12 @@ impl Qemu {
 
     /// What runs the guests, if no guest has to be started to find out.
     fn known_accelerator(&self) -> Option<String> {
-        let known = match self.choice.get() {
-            Some(choice) => Some(choice.clone()),
-            None => accel::known(self.settings.accelerator, &self.binary().ok()?, &self.cache),
-        };
-        known.map(|choice| choice.accelerator)
+        if let Some(choice) = self.choice.get() {
+            return Some(choice.accelerator.clone());
+        }
+        let known = accel::known(self.settings.accelerator, &self.binary().ok()?, &self.cache)?;
+        let _ = self.choice.set(known.clone());
+        Some(known.accelerator)
     }
 
     /// The project's own UEFI firmware.

@@ -1,7 +1,7 @@
 //! Sprig's functions for paths and URLs.
 
 use super::{Call, Function, Outcome, truth};
-use crate::goss::Value;
+use crate::goss::{Value, clean};
 
 pub(super) const TABLE: &[Function] = &[
     ("base", 1, 1, |call| Ok(base(call.text(0)?).into())),
@@ -37,27 +37,6 @@ fn dir(path: &str) -> String {
 fn ext(path: &str) -> String {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rfind('.').map_or("", |at| &name[at..]).to_owned()
-}
-
-fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            ".." if rooted => {}
-            part => parts.push(part),
-        }
-    }
-    let joined = parts.join("/");
-    match (rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".into(),
-        (false, false) => joined,
-    }
 }
 
 /// The pieces of a URL as Sprig names them.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Records, Told, Value};
 use crate::goss::{FileWants, Question, Truth};
+use crate::guest::facts::{KEEP, too_long};
 
 /// What `stat` has printed for each file that exists, by question.
 pub(super) struct Status<'a>(Result<HashMap<usize, &'a [u8]>, String>);
@@ -121,8 +122,8 @@ impl Told<'_> {
             let bytes = self.records.get(&format!("{number}.contents"), "contents");
             set(
                 "contents",
-                bytes.and_then(|bytes| match bytes.len() > self.keep {
-                    true => Err(self.too_long()),
+                bytes.and_then(|bytes| match bytes.len() > KEEP {
+                    true => Err(too_long()),
                     false => Ok(Truth::Bytes(bytes.to_vec())),
                 }),
             );

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::records::{Ended, Records};
 use super::script::{is_unit, part};
 use crate::goss::{Answer, Question, Truth};
+use crate::guest::facts::too_long;
 
 pub(super) use sockets::{local_addresses, routes_to};
 
@@ -22,18 +23,15 @@ pub(super) struct Told<'a> {
     records: &'a Records,
     status: files::Status<'a>,
     installed: packages::Installed,
-    /// How many bytes of a value are kept.
-    keep: usize,
 }
 
 impl<'a> Told<'a> {
     /// Takes apart what belongs to several questions.
-    pub(super) fn new(records: &'a Records, questions: &[Question], keep: usize) -> Self {
+    pub(super) fn new(records: &'a Records, questions: &[Question]) -> Self {
         Self {
             records,
             status: files::Status::new(records, questions),
             installed: packages::Installed::new(records),
-            keep,
         }
     }
 
@@ -73,9 +71,7 @@ impl<'a> Told<'a> {
             Question::Service { name } => self.service(number, name, &mut set),
             Question::Addr { .. } | Question::Dns { .. } | Question::Http { .. } => {}
         }
-        if let Some(Ended { took, .. }) = records.ended(&part(number)) {
-            answer.took = Duration::from_millis(took * 10);
-        }
+        answer.took = records.took(&part(number)).unwrap_or_default();
         answer
     }
 
@@ -99,16 +95,12 @@ impl<'a> Told<'a> {
             let bytes = status
                 .clone()
                 .and_then(|_| match self.records.look(&complaint) {
-                    Err(_) => Err(self.too_long()),
+                    Err(_) => Err(too_long()),
                     Ok(_) => Ok(self.records.look(&key)?.unwrap_or_default().to_vec()),
                 });
             set(name, bytes.map(Truth::Bytes));
         }
         set("exit-status", status.map(Truth::Int));
-    }
-
-    fn too_long(&self) -> String {
-        format!("it is longer than {} MiB", self.keep >> 20)
     }
 
     fn service(&self, number: usize, name: &str, set: &mut dyn FnMut(&'static str, Value)) {

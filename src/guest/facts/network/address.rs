@@ -4,12 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::super::answers::{local_addresses, routes_to};
-use super::{Answer, Ended, Network, Question, Truth, Unreached, answer, part};
+use super::{Answer, Ended, Network, OTHERWISE, Question, Truth, Unreached, answer, part};
 use crate::goss::Transport;
 use crate::guest::facts::system::Dialler;
-
-/// The script could not ask; a connection must tell.
-const OTHERWISE: i64 = 99;
 
 impl Network<'_> {
     pub(super) async fn address(&self, number: usize, question: &Question) -> Answer {
@@ -56,11 +53,7 @@ impl Network<'_> {
             ) => Ok(false),
             (Transport::Tcp, _) => Err("the system did not tell".to_owned()),
         };
-        let mut answer = answer([("reachable", reachable.map(Truth::Bool))]);
-        if let Some(Ended { took, .. }) = self.records.ended(&part(number)) {
-            answer.took = Duration::from_millis(took * 10);
-        }
-        answer
+        answer([("reachable", reachable.map(Truth::Bool))])
     }
 
     async fn connection(&self, host: &str, port: &str, timeout: Duration) -> Result<bool, String> {

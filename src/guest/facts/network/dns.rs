@@ -7,10 +7,9 @@ use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, Question as Asked, RCODE, TYPE};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Answer, Ended, Network, Question, Truth, answer, late, part, span, unreached};
-
-/// The script could not ask.
-const OTHERWISE: i64 = 99;
+use super::{
+    Answer, Ended, Network, OTHERWISE, Question, Truth, answer, late, part, span, unreached,
+};
 
 impl Network<'_> {
     pub(super) async fn dns(&self, number: usize, question: &Question) -> Answer {
@@ -34,17 +33,13 @@ impl Network<'_> {
             found.sort();
             found
         });
-        let mut answer = answer([
+        answer([
             (
                 "resolvable",
                 found.clone().map(|found| Truth::Bool(!found.is_empty())),
             ),
             ("addrs", found.map(Truth::List)),
-        ]);
-        if let Some(Ended { took, .. }) = self.records.ended(&part(number)) {
-            answer.took = Duration::from_millis(took * 10);
-        }
-        answer
+        ])
     }
 
     /// As the system itself finds it: its hosts file first, then what `getent` says, then its servers.
@@ -94,15 +89,8 @@ impl Network<'_> {
         Ok((!found.is_empty()).then_some(found))
     }
 
-    /// By the hosts file or the system's own servers.
-    pub(super) async fn lookup(
-        &self,
-        name: &str,
-        timeout: Duration,
-    ) -> Result<Vec<String>, String> {
-        if let Some(known) = self.known(name)? {
-            return Ok(known);
-        }
+    /// By the system's own servers.
+    async fn lookup(&self, name: &str, timeout: Duration) -> Result<Vec<String>, String> {
         let text = self.records.look("/etc/resolv.conf")?.unwrap_or_default();
         let resolver = Resolver::parse(&String::from_utf8_lossy(text));
         let mut trouble = Err("the system names no DNS server".to_owned());

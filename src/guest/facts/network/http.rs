@@ -17,8 +17,8 @@ use url::Url;
 
 use super::tls::{self, Trust};
 use super::{Answer, Network, Question, Truth, answer, late, unreached};
-use crate::guest::facts::KEEP;
 use crate::guest::facts::system::Stream;
+use crate::guest::facts::{KEEP, too_long};
 
 /// How often a redirection is followed.
 const HOPS: u32 = 10;
@@ -421,7 +421,7 @@ async fn read(response: Response<hyper::body::Incoming>) -> Result<Said, String>
             Some(Ok(frame)) => {
                 body.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
                 if body.len() > KEEP {
-                    break Err(format!("it is longer than {} MiB", KEEP >> 20));
+                    break Err(too_long());
                 }
             }
             Some(Err(error)) => break Err(words(&error)),

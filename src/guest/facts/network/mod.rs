@@ -20,6 +20,9 @@ use super::system::Dialler;
 use crate::goss::{Answer, Question, Truth};
 use crate::guest::trunk::Unreached;
 
+/// The script could not ask; a connection must tell.
+const OTHERWISE: i64 = 99;
+
 /// What questions about the network need.
 struct Network<'a> {
     dialler: &'a Dialler,
@@ -52,12 +55,15 @@ pub(super) async fn ask(
         let Some(work) = network.question(number, question) else {
             continue;
         };
+        let took = records.took(&part(number)).unwrap_or_default();
         asked.push(Box::pin(async move {
             let start = Instant::now();
             let mut answer = work.await;
-            if answer.took.is_zero() {
-                answer.took = start.elapsed();
-            }
+            answer.took = if took.is_zero() {
+                start.elapsed()
+            } else {
+                took
+            };
             (number, answer)
         }));
     }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier as _};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use tokio_rustls::TlsConnector;
+
+use crate::net::{CertificateJudge, judged_by};
 
 /// What a request needs for TLS.
 #[derive(Default)]
@@ -41,20 +40,13 @@ fn config(trust: &Trust<'_>) -> Result<ClientConfig, String> {
         .collect();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(own.clone());
-    let judge =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
+    let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
     let verifier = Arc::new(Verifier {
         judge: judge.ok(),
         own,
         insecure: trust.insecure,
-        provider: Arc::clone(&provider),
     });
-    let words = |error: &dyn std::fmt::Display| error.to_string();
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| words(&e))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
+    let builder = judged_by(verifier).map_err(|e| e.to_string())?;
     let Some((certificate, key)) = trust.client else {
         return Ok(builder.with_no_client_auth());
     };
@@ -72,11 +64,10 @@ struct Verifier {
     judge: Option<Arc<WebPkiServerVerifier>>,
     own: Vec<CertificateDer<'static>>,
     insecure: bool,
-    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+impl CertificateJudge for Verifier {
+    fn verdict(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -105,39 +96,5 @@ impl ServerCertVerifier for Verifier {
             return Ok(ServerCertVerified::assertion());
         }
         verdict
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            cert,
-            dss,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
     }
 }

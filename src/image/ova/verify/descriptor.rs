@@ -53,12 +53,6 @@ impl Lint<'_> {
         self.report.change(code, self.name, message, by);
     }
 
-    /// The value of one of VMware's settings.
-    pub(super) fn setting(&self, key: &str) -> Option<&str> {
-        let found = self.envelope.settings.iter().find(|(k, _)| k == key);
-        found.map(|(_, value)| value.as_str())
-    }
-
     fn form(&mut self) {
         if self.envelope.version == 2 {
             let message = "it is an OVF of version 2, which few importers know";
@@ -89,10 +83,7 @@ impl Lint<'_> {
     }
 
     fn system(&mut self) {
-        let families = self.envelope.system_types.iter();
-        let versions: Vec<u32> = families
-            .filter_map(|family| family.strip_prefix("vmx-")?.parse().ok())
-            .collect();
+        let versions: Vec<u32> = self.envelope.hardware_versions().collect();
         self.families(&versions);
         self.firmware(&versions);
         let numbered = self.envelope.os_id.as_ref();
@@ -146,8 +137,8 @@ impl Lint<'_> {
 
     fn firmware(&mut self, versions: &[u32]) {
         let families = self.envelope.system_types.join(" ");
-        let secure = self.setting("bootOptions.efiSecureBootEnabled") == Some("true");
-        let efi = self.setting("firmware") == Some("efi");
+        let secure = self.envelope.setting("bootOptions.efiSecureBootEnabled") == Some("true");
+        let efi = self.envelope.setting("firmware") == Some("efi");
         let least = match (efi, secure) {
             (true, true) => 13,
             (true, false) => 8,

@@ -30,7 +30,7 @@ pub(super) fn check(
         };
         // Missing files and pieces of files are told elsewhere.
         let mut members = package.members.iter();
-        let Some(member) = members.find(|m| m.name.trim_start_matches("./") == file.href) else {
+        let Some(member) = members.find(|m| m.bare_name() == file.href) else {
             continue;
         };
         if !disk.format.contains("vmdk") {

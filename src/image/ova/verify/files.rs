@@ -127,7 +127,7 @@ pub(super) fn check_references(package: &Package, envelope: &Envelope, report: &
         let known = ["ovf", "mf", "cert"]
             .iter()
             .any(|extension| has_extension(&member.name, extension));
-        let bare = member.name.trim_start_matches("./");
+        let bare = member.bare_name();
         let listed = envelope.files.iter().any(|file| {
             let chunk = |rest: &str| rest.starts_with('.') && file.chunk_size.is_some();
             bare.strip_prefix(&file.href)
@@ -145,7 +145,7 @@ fn find(package: &Package, file: &FileRef, report: &mut Report) -> Option<usize>
     let href = &file.href;
     let at = |name: &str| {
         let mut members = package.members.iter();
-        members.position(|m| m.name.trim_start_matches("./") == name)
+        members.position(|m| m.bare_name() == name)
     };
     if file.chunk_size.is_some() {
         let message = "it is cut into pieces, of which virt-v2v reads only the last";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Importer;
 use super::descriptor::Lint;
-use crate::image::ovf::{Envelope, Item};
+use crate::image::ovf::{Envelope, Item, first_word};
 
 /// Checks the items of a descriptor.
 pub(super) fn check(lint: &mut Lint<'_>) {
@@ -86,7 +86,7 @@ fn network(lint: &mut Lint<'_>, item: &Item, label: &str) {
         }
         Some(_) => {}
     }
-    let subtype = first_word(item);
+    let subtype = first_word(item.subtype.as_deref().unwrap_or_default());
     match subtype.as_str() {
         "pcnet32" | "e1000" | "virtio" => {}
         "vmxnet" | "vmxnet2" | "vmxnet3" | "e1000e" | "flexible" | "" => {
@@ -127,7 +127,10 @@ fn on_controller(lint: &mut Lint<'_>, item: &Item, label: &str) {
 
 fn controller(lint: &mut Lint<'_>, item: &Item, label: &str) {
     let subtype = item.subtype.as_deref().unwrap_or_default();
-    match (item.kind.as_str(), first_word(item).as_str()) {
+    match (
+        item.kind.as_str(),
+        first_word(item.subtype.as_deref().unwrap_or_default()).as_str(),
+    ) {
         ("5", "piix4") => {
             let message = format!("the IDE controller `{label}` has the subtype PIIX4");
             lint.error("item-subtype", message, &[Importer::Esxi]);
@@ -166,14 +169,4 @@ fn counts(lint: &mut Lint<'_>, envelope: &Envelope) {
             lint.error("controllers", message, &[Importer::Virtualbox]);
         }
     }
-}
-
-/// Several cards may be named, the wanted one first.
-fn first_word(item: &Item) -> String {
-    let subtype = item.subtype.as_deref().unwrap_or_default();
-    subtype
-        .split([' ', ','])
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase()
 }

@@ -6,7 +6,7 @@ use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter};
 use x509_parser::prelude::X509Certificate;
 
 use super::super::OvaError;
-use super::super::archive::{MOST_DESCRIPTOR, Member, Package};
+use super::super::archive::Package;
 use super::super::signature::{SignatureFile, parse};
 use super::{Importer, Options, Report};
 use crate::model::Algorithm;
@@ -44,19 +44,12 @@ pub(super) fn check(
         }
         return Ok(());
     };
-    let read = |member: &Member| {
-        let bytes = member.data.read_all(MOST_DESCRIPTOR);
-        bytes.map_err(|source| OvaError::Io {
-            path: member.name.clone().into(),
-            source,
-        })
-    };
     let Some(manifest) = package.with_extension("mf") else {
         let message = "there is no manifest that it could be the signature of";
         report.error("signature", &member.name, message, VMWARE);
         return Ok(());
     };
-    let text = read(member)?;
+    let text = member.read()?;
     let file = match SignatureFile::parse(&String::from_utf8_lossy(&text)) {
         Ok(file) => file,
         Err(why) => {
@@ -71,7 +64,7 @@ pub(super) fn check(
         );
         report.error("cert-form", &member.name, message, VMWARE);
     }
-    match file.fits(&read(manifest)?) {
+    match file.fits(&manifest.read()?) {
         Ok(true) => {}
         Ok(false) => {
             let message = "the signature is not one of this manifest with the certificate's key";

@@ -1,7 +1,7 @@
 //! The manifest: its form, and every digest in it.
 
 use super::super::OvaError;
-use super::super::archive::{MOST_DESCRIPTOR, Member, Package, has_extension};
+use super::super::archive::{Member, Package, has_extension};
 use super::super::hash;
 use super::super::manifest::{Manifest, ManifestEntry};
 use super::{EVERYBODY, Importer, Report, Severity};
@@ -21,7 +21,7 @@ pub(super) fn check(
         report.warning("manifest", ".mf", message, &[]);
         return Ok(());
     };
-    let bytes = read(member)?;
+    let bytes = member.read()?;
     let manifest = Manifest::parse(&String::from_utf8_lossy(&bytes));
     for (line, why) in &manifest.bad_lines {
         let message = format!("{why}: `{line}`");
@@ -37,7 +37,7 @@ pub(super) fn check(
         digest(package, member, entry, report, cancel)?;
     }
     for other in &package.members {
-        let name = other.name.trim_start_matches("./");
+        let name = other.bare_name();
         let exempt = has_extension(name, "mf") || has_extension(name, "cert");
         let bad = |(line, _): &(String, _)| line.contains(&format!("({name})"));
         if !exempt && manifest.entry(name).is_none() && !manifest.bad_lines.iter().any(bad) {
@@ -72,10 +72,7 @@ fn algorithms(
     envelope: Option<&Envelope>,
     report: &mut Report,
 ) {
-    let version = envelope.and_then(|e| {
-        let mut families = e.system_types.iter();
-        families.find_map(|family| family.strip_prefix("vmx-")?.parse::<u32>().ok())
-    });
+    let version = envelope.and_then(|e| e.hardware_versions().next());
     let used = |algorithm| manifest.entries.iter().any(|e| e.algorithm == algorithm);
     let name = &member.name;
     if used(Algorithm::Md5) {
@@ -109,7 +106,7 @@ fn digest(
     cancel: &Cancel,
 ) -> Result<(), OvaError> {
     let mut members = package.members.iter();
-    let Some(member) = members.find(|m| m.name.trim_start_matches("./") == entry.file) else {
+    let Some(member) = members.find(|m| m.bare_name() == entry.file) else {
         let message = format!("it lists `{}`, which is not there", entry.file);
         report.error("manifest-file", &manifest.name, message, EVERYBODY);
         return Ok(());
@@ -128,14 +125,4 @@ fn digest(
         report.error("digest", &member.name, message, EVERYBODY);
     }
     Ok(())
-}
-
-fn read(member: &Member) -> Result<Vec<u8>, OvaError> {
-    member
-        .data
-        .read_all(MOST_DESCRIPTOR)
-        .map_err(|source| OvaError::Io {
-            path: member.name.clone().into(),
-            source,
-        })
 }
