@@ -383,6 +383,10 @@ fn grow(input: &PackInput<'_>, out: &Path) -> Result<Option<PackedOva>, CliError
     let Some(first) = input.files.first() else {
         return Ok(None);
     };
+    // what else has this content, the store for instance, must keep it
+    if crate::sys::fs::has_other_names(&first.path) {
+        return Ok(None);
+    }
     let descriptor = ova::aligned(input).map_err(|e| ova_error(&e))?;
     let input = PackInput {
         descriptor: &descriptor,

@@ -97,17 +97,21 @@ impl Session {
                     // what has been put away is below what the machine writes from now on
                     let stored = taking::put(&host.store, &taken, &below)?;
                     below = stored.machine;
-                    let memory = stored.memory.map_err(failure)?;
-                    let checkpoint = StepCheckpoint {
-                        step: KEPT,
-                        fingerprint: below.lineage(),
-                        identity,
-                        machine: below.clone(),
-                        memory: memory.map(|(digest, _)| digest),
-                        drives: self.drives,
-                        met: None,
-                    };
-                    return Ok((below, Some(checkpoint)));
+                    match stored.memory {
+                        Ok(memory) => {
+                            let checkpoint = StepCheckpoint {
+                                step: KEPT,
+                                fingerprint: below.lineage(),
+                                identity,
+                                machine: below.clone(),
+                                memory: memory.map(|(digest, _)| digest),
+                                drives: self.drives,
+                                met: None,
+                            };
+                            return Ok((below, Some(checkpoint)));
+                        }
+                        Err(why) => self.output.note(&format!("only its disks are kept: {why}")),
+                    }
                 }
                 Err(why) => self.output.note(&format!("only its disks are kept: {why}")),
             }

@@ -62,7 +62,7 @@ impl Store {
         }
         // under a name that clean-up knows, before it is made an object
         let temporary = self.session().staging_path();
-        let renamed = if has_other_names(path) {
+        let renamed = if crate::sys::fs::has_other_names(path) {
             Err(io::ErrorKind::CrossesDevices.into())
         } else {
             fs::rename(path, &temporary)
@@ -169,18 +169,4 @@ fn stored(found: &FileDigest) -> StoredFile {
         executable: found.executable,
         tree: false,
     }
-}
-
-/// Whether the file can be written to by another name: it is a link, or has several names.
-fn has_other_names(path: &Path) -> bool {
-    let Ok(meta) = fs::symlink_metadata(path) else {
-        return false;
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        meta.is_symlink() || meta.nlink() > 1
-    }
-    #[cfg(not(unix))]
-    meta.is_symlink()
 }

@@ -164,6 +164,21 @@ pub fn glob(dir: &Path, pattern: &str) -> io::Result<Vec<String>> {
     Ok(found)
 }
 
+/// Whether the file can be written to by another name: it is a link, or has several names.
+#[must_use]
+pub fn has_other_names(path: &Path) -> bool {
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return false;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        meta.is_symlink() || meta.nlink() > 1
+    }
+    #[cfg(not(unix))]
+    meta.is_symlink()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

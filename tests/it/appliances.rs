@@ -408,6 +408,16 @@ fn packing_has_its_ways_and_says_what_is_wrong() {
         .prints(&digest);
     let _ = pack(&["out", "-o", "moved.ova", "--keep-manifest", "--move"]).exits(0);
     assert!(!sandbox.exists("out/app-disk1.vmdk") && sandbox.exists("out/app-disk2.vmdk"));
+    // a disk that has another name, in a store for instance, is copied: that one keeps its content
+    let _ = sandbox
+        .forge(&["ova", "unpack", "one.ova", "again"])
+        .exits(0);
+    let disk = sandbox.path("again/app-disk1.vmdk");
+    let content = std::fs::read(&disk).unwrap();
+    std::fs::hard_link(&disk, sandbox.path("kept.vmdk")).unwrap();
+    let _ = pack(&["again", "-o", "copied.ova", "--move"]).exits(0);
+    assert!(!sandbox.exists("again/app-disk1.vmdk"));
+    assert!(std::fs::read(sandbox.path("kept.vmdk")).unwrap() == content);
     let _ = sandbox
         .forge(&["ova", "verify", "moved.ova", "--for", "esxi"])
         .exits(0)

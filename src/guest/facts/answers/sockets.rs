@@ -214,7 +214,8 @@ fn leads_v6(line: &str, ip: Ipv6Addr) -> Option<bool> {
     let to = u128::from_str_radix(fields.first()?, 16).ok()?;
     let prefix = u32::from_str_radix(fields.get(1)?, 16).ok()?;
     let flags = u32::from_str_radix(fields.get(8)?, 16).ok()?;
-    let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or_default();
+    let host = 128_u32.checked_sub(prefix)?;
+    let mask = u128::MAX.checked_shl(host).unwrap_or_default();
     Some(flags & UP != 0 && flags & REJECT == 0 && ip.to_bits() & mask == to & mask)
 }
 
@@ -273,5 +274,7 @@ mod tests {
         assert_eq!(leads_v6(link, "2001:db8::1".parse().unwrap()), Some(false));
         let all = link.replace("fe80", "0000").replace(" 40 ", " 00 ");
         assert_eq!(leads_v6(&all, "2001:db8::1".parse().unwrap()), Some(true));
+        let odd = link.replace(" 40 ", " ff ");
+        assert_eq!(leads_v6(&odd, "fe80::9".parse().unwrap()), None);
     }
 }
