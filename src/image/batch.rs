@@ -230,25 +230,52 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Moves the blocks that are not zeros together, tells each and returns their bytes; the last one is filled up with zeros.
-pub(super) fn keep_data<'a>(
-    blocks: Blocks,
-    data: &'a mut Vec<u8>,
-    keep: &mut dyn FnMut(u64) -> io::Result<()>,
-) -> io::Result<&'a [u8]> {
-    let size = BLOCK as usize;
-    data.resize(data.len().next_multiple_of(size), 0);
-    let mut kept = 0;
-    for (index, block) in blocks.enumerate() {
-        let place = index * size..(index + 1) * size;
-        if is_zero(&data[place.clone()]) {
-            continue;
-        }
-        keep(block)?;
-        data.copy_within(place, kept * size);
-        kept += 1;
+/// The blocks of a batch that are not zeros.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// Which they are, in ascending order.
+    pub(super) blocks: Vec<u64>,
+    data: Vec<u8>,
+}
+
+impl Kept {
+    /// Their bytes, one after the other; the disk's last block is filled up with zeros.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.data[..self.blocks.len() * BLOCK as usize]
     }
-    Ok(&data[..kept * size])
+}
+
+/// Reads blocks one by one and keeps those that are not zeros: each is looked at while the processor has it at hand, and lies
+/// where it is written from.
+pub(super) struct Keeper<'a> {
+    source: &'a dyn BlockSource,
+}
+
+impl<'a> Keeper<'a> {
+    /// As many as there are CPUs.
+    pub(super) fn all(source: &'a dyn BlockSource) -> Vec<Self> {
+        let one = |_| Self { source };
+        (0..default_threads().get()).map(one).collect()
+    }
+}
+
+impl Worker<Kept> for Keeper<'_> {
+    fn work(&mut self, blocks: Blocks, kept: &mut Kept) -> io::Result<()> {
+        const SIZE: usize = BLOCK as usize;
+        kept.blocks.clear();
+        let count = usize::try_from(blocks.end - blocks.start).map_err(io::Error::other)?;
+        kept.data.resize(kept.data.len().max(count * SIZE), 0);
+        for block in blocks {
+            let start = kept.blocks.len() * SIZE;
+            let place = &mut kept.data[start..start + SIZE];
+            // What lies beyond its end is zeros.
+            self.source.read_at(place, block * BLOCK)?;
+            if !is_zero(place) {
+                kept.blocks.push(block);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

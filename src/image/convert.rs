@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 
 use super::source::BlockSource;
-use super::{Progress, qcow2, raw, vmdk};
+use super::{Progress, behind, qcow2, raw, vmdk};
 use crate::model::{Digest, Size};
 use crate::sys::Cancel;
 
@@ -49,8 +49,21 @@ pub enum ConvertError {
     Cancelled,
 }
 
-/// Writes `source` to the empty file `out`.
+/// Writes `source` to the empty file `out`, and on to the storage as it goes: to make it durable then takes little more.
 pub fn to_file(
+    source: &dyn BlockSource,
+    target: &Target,
+    out: &File,
+    progress: Progress<'_>,
+    cancel: &Cancel,
+) -> Result<Converted, ConvertError> {
+    behind::run(out, progress, |progress| {
+        fill(source, target, out, progress, cancel)
+    })
+    .map_err(ConvertError::Write)?
+}
+
+fn fill(
     source: &dyn BlockSource,
     target: &Target,
     out: &File,

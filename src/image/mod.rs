@@ -18,6 +18,7 @@ pub mod source;
 pub mod vmdk;
 
 mod batch;
+mod behind;
 mod bits;
 mod cache;
 

@@ -9,7 +9,7 @@ use std::io;
 
 use super::MAGIC;
 use crate::image::Progress;
-use crate::image::batch::{self, BLOCK, Blocks, Loader};
+use crate::image::batch::{self, BLOCK, Keeper, Kept};
 use crate::image::raw::write_at;
 use crate::image::source::BlockSource;
 use crate::model::Size;
@@ -57,12 +57,11 @@ pub fn write(
     let mut file = Output::new(out, size);
     batch::run(
         source,
-        Loader::all(source),
+        Keeper::all(source),
         cancel,
-        &mut |blocks, data: &mut Vec<u8>| {
-            let end = blocks.end;
-            file.batch(blocks, data)?;
-            progress(size.min(end * BLOCK));
+        &mut |blocks, kept: &mut Kept| {
+            file.batch(kept)?;
+            progress(size.min(blocks.end * BLOCK));
             Ok(())
         },
     )
@@ -105,29 +104,24 @@ impl<'a> Output<'a> {
         write_at(self.out, bytes, cluster * BLOCK)
     }
 
-    fn batch(&mut self, blocks: Blocks, data: &mut Vec<u8>) -> io::Result<()> {
-        // Tables stand between clusters, so a batch stays within one of them.
-        let mut blocks = blocks;
-        while !blocks.is_empty() {
-            let table = blocks.start as usize / ENTRIES;
+    fn batch(&mut self, kept: &Kept) -> io::Result<()> {
+        let (mut blocks, mut bytes) = (&kept.blocks[..], kept.bytes());
+        while let Some(first) = blocks.first() {
+            let table = *first as usize / ENTRIES;
             if table != self.current {
                 self.flush_table()?;
                 self.current = table;
             }
-            let end = blocks.end.min((table as u64 + 1) * ENTRIES as u64);
-            let part = blocks.start..end;
-            let bytes = ((end - blocks.start) * BLOCK) as usize;
-            let mut rest = data.split_off(bytes.min(data.len()));
-            let first = self.next;
-            let kept = batch::keep_data(part, data, &mut |block| {
-                self.table[block as usize % ENTRIES] = (self.next * BLOCK) | COPIED;
+            // Tables stand between clusters, so what is written at once stays within one of them.
+            let count = blocks.partition_point(|block| *block as usize / ENTRIES == table);
+            let (these, content) = (&blocks[..count], &bytes[..count * BLOCK as usize]);
+            self.put(content, self.next)?;
+            for block in these {
+                self.table[*block as usize % ENTRIES] = (self.next * BLOCK) | COPIED;
                 self.next += 1;
-                self.populated += BLOCK;
-                Ok(())
-            })?;
-            self.put(kept, first)?;
-            std::mem::swap(data, &mut rest);
-            blocks.start = end;
+            }
+            self.populated += content.len() as u64;
+            (blocks, bytes) = (&blocks[count..], &bytes[content.len()..]);
         }
         Ok(())
     }

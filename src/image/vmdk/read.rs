@@ -126,13 +126,20 @@ impl Reader {
         }
         packed.resize(bytes as usize, 0);
         read(&self.window, packed, offset + 12)?;
-        unpack(inflate, packed, grain, offset)
+        unpack(inflate, packed, grain, offset)?;
+        grain[self.there(number)..].fill(0);
+        Ok(())
+    }
+
+    /// The bytes of a grain that lie on the disk: the last grain may go beyond its end.
+    fn there(&self, number: u64) -> usize {
+        let left = self.size().saturating_sub(number * GRAIN as u64);
+        left.min(GRAIN as u64) as usize
     }
 
     /// A grain of a sparse VMDK. The disk's last one may be cut short with the disk, and then with the file.
     fn read_plain(&self, number: u64, offset: u64, grain: &mut [u8]) -> Result<(), VmdkError> {
-        let left = self.size() - (number * GRAIN as u64).min(self.size());
-        let there = left.min(GRAIN as u64) as usize;
+        let there = self.there(number);
         grain[there..].fill(0);
         read(&self.window, &mut grain[..there], offset)
     }

@@ -8,7 +8,7 @@ use super::descriptor;
 use super::header::{AFTER_DESCRIPTOR, GRAIN, GRAIN_SECTORS, Header, SECTOR, TABLE};
 use super::write::{WriteOptions, capacity, too_long};
 use crate::image::Progress;
-use crate::image::batch::{self, Blocks, Loader};
+use crate::image::batch::{self, Keeper, Kept};
 use crate::image::raw::write_at;
 use crate::image::source::BlockSource;
 use crate::model::Size;
@@ -40,12 +40,11 @@ pub fn write_sparse(
     file.head(options).map_err(VmdkError::Write)?;
     batch::run(
         source,
-        Loader::all(source),
+        Keeper::all(source),
         cancel,
-        &mut |blocks, data: &mut Vec<u8>| {
-            let end = blocks.end;
-            file.batch(blocks, data)?;
-            progress(size.min(end * GRAIN as u64));
+        &mut |blocks, kept: &mut Kept| {
+            file.batch(kept)?;
+            progress(size.min(blocks.end * GRAIN as u64));
             Ok(())
         },
     )
@@ -120,9 +119,9 @@ impl<'a> Output<'a> {
         self.out.set_len(self.position * SECTOR)
     }
 
-    fn batch(&mut self, blocks: Blocks, data: &mut Vec<u8>) -> io::Result<()> {
+    fn batch(&mut self, kept: &Kept) -> io::Result<()> {
         let first = self.position;
-        let kept = batch::keep_data(blocks, data, &mut |block| {
+        for block in &kept.blocks {
             let table = block / TABLE as u64;
             if table != self.current {
                 self.flush_table()?;
@@ -132,9 +131,8 @@ impl<'a> Output<'a> {
             self.table[(block % TABLE as u64) as usize] = place;
             self.position += GRAIN_SECTORS;
             self.populated += GRAIN as u64;
-            Ok(())
-        })?;
-        self.put(kept, first)
+        }
+        self.put(kept.bytes(), first)
     }
 
     fn flush_table(&mut self) -> io::Result<()> {

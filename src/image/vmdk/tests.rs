@@ -300,6 +300,25 @@ fn a_sparse_vmdk_is_checked_without_markers() {
 }
 
 #[test]
+fn what_a_grain_holds_beyond_the_disks_end_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = disk(dir.path(), 2 << 16, &[(0, noise(2 << 16))]);
+    let (path, _) = pack(&raw, &options());
+    let mut bytes = fs::read(&path).unwrap();
+    let footer = bytes.len() - 1024;
+    for header in [0, footer] {
+        bytes[header + 12..header + 20].copy_from_slice(&129_u64.to_le_bytes());
+    }
+    fs::write(&path, bytes).unwrap();
+    let reader = Reader::open(Window::open(&path).unwrap()).unwrap();
+    let mut content = vec![1; 2 << 16];
+    reader.read_at(&mut content, 0).unwrap();
+    let (there, beyond) = content.split_at(129 * 512);
+    assert!(there == &fs::read(&raw).unwrap()[..129 * 512]);
+    assert!(beyond.iter().all(|byte| *byte == 0));
+}
+
+#[test]
 fn damage_is_found_wherever_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = pack(&mixed(dir.path()), &options());
