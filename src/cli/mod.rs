@@ -12,6 +12,7 @@ mod doctor;
 mod error;
 mod explain;
 mod graph;
+mod half;
 mod init;
 mod logs;
 mod ova;

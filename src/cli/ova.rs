@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::common::{self, Global};
-use super::session::{cache_dir, open_store};
+use super::half::enter;
 use super::{CliError, Exit};
 use crate::image::ova::{
     self, Importer, Manifest, ManifestPlace, Options, OvaError, PackFile, PackInput, Package,
@@ -15,8 +15,7 @@ use crate::image::ova::{
 use crate::image::ovf::{self, Envelope};
 use crate::model::{Algorithm, Digest, Size};
 use crate::stages::mtime;
-use crate::store::Store;
-use crate::sys::{Cancel, Entry, Guard};
+use crate::sys::{Cancel, Entry};
 
 /// Pack, unpack, inspect, verify and sign appliances, built by forge or not
 #[derive(Args, Debug)]
@@ -74,6 +73,9 @@ struct PackArgs {
     /// Change the descriptor for this importer
     #[arg(long = "for", value_name = "IMPORTER", value_parser = ["vmware", "virtualbox"])]
     variant: Option<String>,
+    /// Make the descriptor one of OVF 2, which few importers read; none: it stays what it is
+    #[arg(long = "ovf", value_name = "VERSION", value_parser = ["2.0"])]
+    version: Option<String>,
     /// Put the manifest at the end: each file is then read only once
     #[arg(long, conflicts_with = "consume")]
     manifest_last: bool,
@@ -189,14 +191,6 @@ fn verify(args: &VerifyArgs, json: bool) -> Result<Exit, CliError> {
     })
 }
 
-/// Writes down what is about to be made, so that the next forge removes it if this one is killed. Appliances need no cache:
-/// where there is none, that is not done.
-fn enter(global: &Global, entry: impl FnOnce() -> Option<Entry>) -> Option<(Guard, Store)> {
-    let store = open_store(&cache_dir(global).ok()?).ok()?;
-    let guard = store.journal().enter(entry()?).ok()?;
-    Some((guard, store))
-}
-
 fn unpack(
     global: &Global,
     path: &Path,
@@ -299,6 +293,10 @@ fn pack(global: &Global, args: PackArgs) -> Result<Exit, CliError> {
             common::warn(&format!("for VirtualBox: {change}"));
         }
         descriptor = adapted.text;
+    }
+    if args.version.is_some() {
+        descriptor = ovf::to_version_2(&descriptor)
+            .map_err(|e| CliError::input(format!("{}: {e}", ovf.display())))?;
     }
     let files = files_of(&ovf, &envelope, args.keep_manifest)?;
     let name = ovf

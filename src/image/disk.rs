@@ -1,5 +1,7 @@
 //! Any disk image that can be read, whatever its format.
 
+mod packed;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,8 @@ use super::source::{BlockSource, RawDisk, Window};
 use super::vmdk::{self, CheckReport, Descriptor, Problem, VmdkError};
 use crate::model::Size;
 use crate::sys::Cancel;
+
+pub use packed::Packed;
 
 /// The format of a disk image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -83,6 +87,8 @@ pub struct DiskImage {
     pub files: Vec<PathBuf>,
     /// What is special to VMDKs.
     pub vmdk: Option<VmdkFacts>,
+    /// The member of the appliance that it is; none for a file of its own.
+    pub member: Option<Packed>,
 }
 
 /// What a VMDK says about itself.
@@ -165,34 +171,45 @@ pub fn open(path: &Path) -> Result<DiskImage, DiskError> {
     };
     let window = Window::open(path).map_err(failed)?;
     let format = detect_in(&window).map_err(failed)?;
-    let only = |source: Box<dyn BlockSource>| DiskImage {
-        format,
-        source,
-        files: vec![path.to_owned()],
-        vmdk: None,
-    };
     match format {
-        DiskFormat::Raw => {
-            if let Some(what) = foreign(&window).map_err(failed)? {
-                return Err(DiskError::Foreign {
-                    path: path.to_owned(),
-                    what: what.into(),
-                });
-            }
-            Ok(only(Box::new(RawDisk::new(window))))
-        }
+        DiskFormat::Raw => open_raw(path, window),
         DiskFormat::Qcow2 => {
             let chain = qcow2::Chain::follow(path)?;
-            let files = chain.files().to_vec();
             Ok(DiskImage {
-                files,
-                ..only(Box::new(chain))
+                format,
+                files: chain.files().to_vec(),
+                source: Box::new(chain),
+                vmdk: None,
+                member: None,
             })
         }
-        DiskFormat::Vmdk => open_vmdk(path, window).map_err(|source| DiskError::Vmdk {
-            path: path.to_owned(),
-            source,
+        DiskFormat::Vmdk => open_vmdk(path, window).map_err(of_vmdk(path)),
+    }
+}
+
+fn open_raw(path: &Path, window: Window) -> Result<DiskImage, DiskError> {
+    let path = path.to_owned();
+    match foreign(&window) {
+        Err(source) => Err(DiskError::Io { path, source }),
+        Ok(Some(what)) => Err(DiskError::Foreign {
+            path,
+            what: what.into(),
         }),
+        Ok(None) => Ok(DiskImage {
+            format: DiskFormat::Raw,
+            source: Box::new(RawDisk::new(window)),
+            files: vec![path],
+            vmdk: None,
+            member: None,
+        }),
+    }
+}
+
+fn of_vmdk(path: &Path) -> impl FnOnce(VmdkError) -> DiskError {
+    let path = path.to_owned();
+    move |error| match error {
+        VmdkError::Cancelled => DiskError::Cancelled,
+        source => DiskError::Vmdk { path, source },
     }
 }
 
@@ -214,27 +231,18 @@ pub fn check(
             Qcow2Error::Cancelled => DiskError::Cancelled,
             other => other.into(),
         })?,
-        DiskFormat::Vmdk => check_vmdk(path, &window, progress, cancel).map_err(|e| match e {
-            VmdkError::Cancelled => DiskError::Cancelled,
-            source => DiskError::Vmdk {
-                path: path.to_owned(),
-                source,
-            },
-        })?,
-        DiskFormat::Raw => {
-            let image = open(path)?;
-            CheckReport {
-                capacity: Size::from_bytes(image.source.size()),
-                populated: image.data().map_err(failed)?,
-                problems: Vec::new(),
-            }
-        }
+        DiskFormat::Vmdk => check_vmdk(path, &window, progress, cancel).map_err(of_vmdk(path))?,
+        DiskFormat::Raw => unchecked(&open_raw(path, window)?).map_err(failed)?,
     };
-    Ok(DiskReport {
-        format,
-        capacity: found.capacity,
-        populated: found.populated,
-        problems: found.problems,
+    Ok(DiskReport::new(format, found))
+}
+
+/// What there is to say of an image that has nothing to be wrong.
+fn unchecked(image: &DiskImage) -> io::Result<CheckReport> {
+    Ok(CheckReport {
+        capacity: Size::from_bytes(image.source.size()),
+        populated: image.data()?,
+        problems: Vec::new(),
     })
 }
 
@@ -247,12 +255,7 @@ fn check_vmdk(
     let start = start_of(window).map_err(VmdkError::Read)?;
     if start.starts_with(vmdk::MAGICS[1]) {
         // All that it names is opened, and thereby looked at.
-        let image = open_vmdk(path, window.clone())?;
-        return Ok(CheckReport {
-            capacity: Size::from_bytes(image.source.size()),
-            populated: image.data().map_err(VmdkError::Read)?,
-            problems: Vec::new(),
-        });
+        return unchecked(&open_vmdk(path, window.clone())?).map_err(VmdkError::Read);
     }
     match vmdk::is_stream(window)? {
         true => vmdk::check(window, progress, cancel),
@@ -276,6 +279,7 @@ fn open_vmdk(path: &Path, window: Window) -> Result<DiskImage, VmdkError> {
             files: disk.files().to_vec(),
             source: Box::new(disk),
             vmdk: Some(VmdkFacts::new(descriptor)),
+            member: None,
         }
     } else {
         let reader = vmdk::Reader::open(window)?;
@@ -295,10 +299,22 @@ fn open_vmdk(path: &Path, window: Window) -> Result<DiskImage, VmdkError> {
                 compressed: info.compressed,
                 ..VmdkFacts::new(descriptor)
             }),
+            member: None,
         }
     };
     image.files.insert(0, path.to_owned());
     Ok(image)
+}
+
+impl DiskReport {
+    fn new(format: DiskFormat, found: CheckReport) -> Self {
+        Self {
+            format,
+            capacity: found.capacity,
+            populated: found.populated,
+            problems: found.problems,
+        }
+    }
 }
 
 impl VmdkFacts {

@@ -44,6 +44,8 @@ pub struct PackOva {
     pub digest: Algorithm,
     /// Whose importers it is made for.
     pub variant: Variant,
+    /// The version of OVF that the descriptor is written in.
+    pub ovf: OvfVersion,
     /// Who signs it.
     pub sign: Option<Signing>,
     /// A minijinja template of the descriptor, relative to the project.
@@ -63,6 +65,18 @@ pub enum Variant {
 }
 
 words!(Variant, "variant of an appliance", Vmware => "vmware", Virtualbox => "virtualbox");
+
+/// A version of OVF.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OvfVersion {
+    /// What every importer reads.
+    #[default]
+    First,
+    /// With elements of their own for drives and network cards.
+    Second,
+}
+
+words!(OvfVersion, "version of OVF", First => "1.1", Second => "2.0");
 
 /// A signature's key and certificate.
 #[derive(Clone, Debug, PartialEq)]

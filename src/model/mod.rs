@@ -23,7 +23,7 @@ mod text;
 mod trim;
 mod vsphere;
 
-pub use appliance::{PackOva, Property, Signing, Variant};
+pub use appliance::{OvfVersion, PackOva, Property, Signing, Variant};
 pub use artifact::{Artifact, DiskState, Drives, MachineState, Remote, StoredFile};
 pub use checkpointing::Checkpointing;
 pub use command::{Command, CommandLine, Discovery, Input};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use crate::model::{
     Algorithm, Boot, Checks, Checksum, Clone, Command, CommandLine, Controller, Digest, Disk,
     Duration, Export, Firmware, Hardware, Input, IsoBase, IsoSource, Kickstart, Late, Layout,
-    Login, MediaFile, MediaVia, Name, Nic, NicAdapter, Origin, PackOva, Part, Project, Property,
-    Provision, Publish, RunVar, Shell, ShellSource, Signing, Size, Ssh, Stage, StageKey, StageKind,
-    Step, StepAction, Text, Variant, Verify,
+    Login, MediaFile, MediaVia, Name, Nic, NicAdapter, Origin, OvfVersion, PackOva, Part, Project,
+    Property, Provision, Publish, RunVar, Shell, ShellSource, Signing, Size, Ssh, Stage, StageKey,
+    StageKind, Step, StepAction, Text, Variant, Verify,
 };
 
 use super::{Facts, FileFact, FileFacts, FileKind, inputs_of};
@@ -306,6 +306,7 @@ pub(super) fn pack_ova() -> Stage {
         tpm: false,
         digest: Algorithm::Sha256,
         variant: Variant::Vmware,
+        ovf: OvfVersion::First,
         sign: Some(Signing {
             key_file: "key.pem".into(),
             certificate: "certificate.pem".into(),

@@ -13,7 +13,9 @@ use super::{Host, outputs, upstream};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::image::ova::{self, OvaError, PackFile, PackInput, PackedOva, SignError, Signer};
 use crate::image::ovf::{self, Deploy, Description, DiskFile, NvramFile, Product, Property};
-use crate::model::{Algorithm, Artifact, Name, PackOva, Signing, Size, StoredFile, Text, Variant};
+use crate::model::{
+    Algorithm, Artifact, Name, OvfVersion, PackOva, Signing, Size, StoredFile, Text, Variant,
+};
 use crate::store::{Place, Put, StoreError};
 use crate::sys::Cancel;
 
@@ -92,14 +94,18 @@ fn descriptor(
     for warning in &written.warnings {
         output.warn(warning.clone());
     }
-    if kind.variant == Variant::Vmware {
-        return Ok(written.text);
+    let mut text = written.text;
+    if kind.variant == Variant::Virtualbox {
+        let adapted = ovf::for_virtualbox(&text).map_err(|e| failure(e.to_string()))?;
+        for change in adapted.changes {
+            output.note(&format!("for VirtualBox: {change}"));
+        }
+        text = adapted.text;
     }
-    let adapted = ovf::for_virtualbox(&written.text).map_err(|e| failure(e.to_string()))?;
-    for change in adapted.changes {
-        output.note(&format!("for VirtualBox: {change}"));
+    match kind.ovf {
+        OvfVersion::First => Ok(text),
+        OvfVersion::Second => ovf::to_version_2(&text).map_err(|e| failure(e.to_string())),
     }
-    Ok(adapted.text)
 }
 
 /// A disk as it enters the appliance.

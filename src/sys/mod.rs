@@ -8,7 +8,9 @@ pub mod fs;
 mod journal;
 mod lock;
 pub mod process;
+mod whole;
 
 pub use cancel::{Cancel, CancelKind};
 pub use journal::{Dead, Entry, Guard, Journal, LeftMachine, Recovered, RemoteMachine, Scratch};
 pub use lock::{FileLock, Holder, LockError};
+pub use whole::Whole;

@@ -175,6 +175,24 @@ fn others<'f>(
 }
 
 #[test]
+fn killed_while_it_converts_a_disk_nothing_is_left() {
+    let sandbox = Sandbox::empty();
+    let noise =
+        (0_u64..1 << 19).flat_map(|i| *forge::model::Digest::of(&i.to_le_bytes()).as_bytes());
+    std::fs::write(sandbox.path("disk.raw"), noise.collect::<Vec<u8>>()).unwrap();
+    for round in 0..6 {
+        let args = ["disk", "convert", "disk.raw", "a.vmdk", "--force"];
+        kill_after(&sandbox, &args, 3 + 20 * round);
+        // Where files have names at once, the next forge removes it.
+        let _ = sandbox.forge(&["cache", "ls"]).exits(0);
+        let left = std::fs::read_dir(sandbox.root()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+        left.retain(|name| name != "disk.raw" && name != "a.vmdk");
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
 fn killed_while_it_cleans_and_collects_nothing_is_lost() {
     let stages: String = (0..30)
         .map(|i| format!("[stages.s{i}]\nkind = \"command\"\nrun = \"echo {i} > {{{{ outputs.o }}}}\"\noutputs = {{ o = \"out/{i}\" }}\n"))

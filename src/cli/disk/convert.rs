@@ -6,19 +6,18 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use tempfile::NamedTempFile;
 
-use super::{CliError, Exit, Format, Global, common, open, with_bar};
+use super::{CliError, Exit, Format, Global, common, enter, pick, with_bar};
 use crate::image::convert::{self, ConvertError, Converted, Target};
 use crate::image::disk::DiskImage;
 use crate::image::vmdk::{Adapter, WriteOptions};
 use crate::model::Size;
-use crate::sys::{Cancel, fs};
+use crate::sys::{Cancel, Entry, Whole};
 
 /// Write a disk as another image; what is only zeros takes no room in it
 #[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
-    /// The image to read: VMDK, qcow2 with all it is laid over, or raw
+    /// The image to read: VMDK, qcow2 with all it is laid over, raw, or an appliance (OVA) with a disk
     src: PathBuf,
     /// The image to write; `-` for standard output
     dst: PathBuf,
@@ -31,6 +30,9 @@ pub(super) struct ConvertArgs {
     /// Compress as fast as can be: `--level 1`
     #[arg(long, conflicts_with = "level")]
     fast: bool,
+    /// Of an appliance with several disks, which: its number or its file's name
+    #[arg(long, value_name = "N|NAME")]
+    disk: Option<String>,
     /// Replace what is there
     #[arg(long)]
     force: bool,
@@ -78,7 +80,7 @@ pub(super) fn run(global: &Global, args: ConvertArgs) -> Result<Exit, CliError> 
             CliError::input(message).help("name a file, or take `--format vmdk` or `--format raw`")
         );
     }
-    let image = open(&args.src)?;
+    let image = pick::open(&args.src, args.disk.as_deref())?;
     if let Place::File(path) = &place {
         apart(path, &image)?;
     }
@@ -89,8 +91,9 @@ pub(super) fn run(global: &Global, args: ConvertArgs) -> Result<Exit, CliError> 
         place: place.clone(),
     };
     let total = image.source.size();
+    let own = global.clone();
     let done = with_bar(global, "writing", total, move |progress, cancel| {
-        write(&place, &image, &target, progress, cancel)
+        write(&own, &place, &image, &target, progress, cancel)
     })?;
     match done {
         Ok(written) => shown.tell(&written),
@@ -208,7 +211,12 @@ fn apart(path: &Path, image: &DiskImage) -> Result<(), CliError> {
         return Ok(());
     };
     let mut others = image.files.iter().skip(1);
-    if others.any(|other| other.canonicalize().is_ok_and(|other| other == path)) {
+    let mut part = others.any(|other| other.canonicalize().is_ok_and(|other| other == path));
+    part |= image
+        .member
+        .as_ref()
+        .is_some_and(|member| member.lies_in(&path));
+    if part {
         let message = format!("{} is a part of what is read", path.display());
         return Err(CliError::input(message).help("write to another file"));
     }
@@ -256,6 +264,7 @@ fn target(
 }
 
 fn write(
+    global: &Global,
     place: &Place,
     image: &DiskImage,
     target: &Target,
@@ -280,21 +289,17 @@ fn write(
         }
         Place::File(path) => path,
     };
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let temporary = NamedTempFile::new_in(dir).map_err(ConvertError::Write)?;
-    let converted = convert::to_file(source, target, temporary.as_file(), progress, cancel)?;
-    let whole = || -> io::Result<u64> {
-        let file = temporary.as_file();
-        fs::set_default_mode(file)?;
-        file.sync_all()?;
-        let size = file.metadata()?.len();
-        temporary.persist(path).map_err(|e| e.error)?;
-        Ok(size)
-    };
-    let size = whole().map_err(ConvertError::Write)?;
+    let mut entered = None;
+    let out = Whole::create(path, |name| {
+        let paths = || Some(vec![std::path::absolute(name).ok()?]);
+        entered = enter(global, || {
+            Some(Entry::of_paths("half a disk image", paths()?))
+        });
+    })
+    .map_err(ConvertError::Write)?;
+    let converted = convert::to_file(source, target, out.file(), progress, cancel)?;
+    let size = out.appear().map_err(ConvertError::Write)?;
+    drop(entered);
     Ok(Written::new(converted, size))
 }
 

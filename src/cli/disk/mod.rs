@@ -1,16 +1,19 @@
 //! `forge disk`: disk images on their own, built by forge or not.
 
+mod check;
 mod convert;
-mod look;
+mod info;
+mod pick;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::common::{self, Global};
+use super::half::enter;
 use super::progress::with_bar;
 use super::{CliError, Exit};
-use crate::image::disk::{self, DiskImage};
+use crate::image::disk::DiskError;
 
 /// Convert, show and check disk images: VMDK, qcow2, raw
 #[derive(Args, Debug)]
@@ -25,16 +28,22 @@ enum DiskCommand {
     Convert(convert::ConvertArgs),
     /// Show what an image says about itself
     Info {
-        /// The image
+        /// The image, or an appliance (OVA) with disks
         image: PathBuf,
+        /// Of an appliance, only this disk: its number or its file's name
+        #[arg(long, value_name = "N|NAME")]
+        disk: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Look at every table and every byte of data, and say what is wrong
     Check {
-        /// The image
+        /// The image, or an appliance (OVA) with disks
         image: PathBuf,
+        /// Of an appliance, only this disk: its number or its file's name
+        #[arg(long, value_name = "N|NAME")]
+        disk: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -57,11 +66,19 @@ enum Format {
 pub(super) fn run(global: &Global, args: DiskArgs) -> Result<Exit, CliError> {
     match args.command {
         DiskCommand::Convert(args) => convert::run(global, args),
-        DiskCommand::Info { image, json } => look::info(&image, json || global.json()),
-        DiskCommand::Check { image, json } => look::check(global, image, json || global.json()),
+        DiskCommand::Info { image, disk, json } => {
+            info::run(&image, disk.as_deref(), json || global.json())
+        }
+        DiskCommand::Check { image, disk, json } => {
+            check::run(global, &image, disk.as_deref(), json || global.json())
+        }
     }
 }
 
-fn open(path: &Path) -> Result<DiskImage, CliError> {
-    disk::open(path).map_err(|error| CliError::input(format!("cannot read {error}")))
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it is what errors are mapped with"
+)]
+fn disk_error(error: DiskError) -> CliError {
+    CliError::input(format!("cannot read {error}"))
 }

@@ -3,7 +3,7 @@
 use super::key;
 use crate::config::shape::Shape::{self, Bool, Either, Int, List, Map, OneOrMany, Text, Word};
 use crate::config::shape::{Key, Keys};
-use crate::model::{PROPERTY_TYPES, Variant};
+use crate::model::{OvfVersion, PROPERTY_TYPES, Variant};
 
 static PROPERTY_SHAPE: Shape = Either(&Text, &PROPERTY_TABLE);
 static PROPERTY_TABLE: Shape = Shape::Keys(&PROPERTY);
@@ -79,6 +79,11 @@ pub(super) const PACK_OVA: &[Key] = &[
         "variant",
         Word(Variant::WORDS),
         "Whose importers it is made for; none: `vmware`.",
+    ),
+    key(
+        "ovf",
+        Word(OvfVersion::WORDS),
+        "The version of OVF; none: `1.1`. Few importers read `2.0`.",
     ),
     key("sign", Shape::Keys(&SIGN), "Who signs it."),
     key(

@@ -3,8 +3,8 @@
 use crate::config::keys::{MANIFEST_DIGESTS, TRANSPORTS};
 use crate::config::tree::{Node, Value};
 use crate::model::{
-    Algorithm, Duration, Export, PROPERTY_TYPES, PackOva, Property, Signing, Text, Variant, Verify,
-    property_faults,
+    Algorithm, Duration, Export, OvfVersion, PROPERTY_TYPES, PackOva, Property, Signing, Text,
+    Variant, Verify, property_faults,
 };
 
 use super::checks::checks;
@@ -86,6 +86,9 @@ pub(super) fn pack_ova(here: &Here<'_>) -> Option<PackOva> {
         },
         variant: word(here, "variant", Variant::WORDS)
             .and_then(|word| Variant::from_word(&word))
+            .unwrap_or_default(),
+        ovf: word(here, "ovf", OvfVersion::WORDS)
+            .and_then(|word| OvfVersion::from_word(&word))
             .unwrap_or_default(),
         sign: match here.get("sign") {
             Some(node) => Some(signing(here, node)?),

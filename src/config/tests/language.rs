@@ -2,8 +2,8 @@
 
 use super::support::{FakeWorld, stage};
 use crate::model::{
-    Algorithm, CommandLine, Input, Late, Login, MediaFile, MediaVia, Name, ProviderKind,
-    ShellSource, StageKind, StepAction, Variant,
+    Algorithm, CommandLine, Input, Late, Login, MediaFile, MediaVia, Name, OvfVersion,
+    ProviderKind, ShellSource, StageKind, StepAction, Variant,
 };
 
 const PROJECT: &str = r#"
@@ -248,7 +248,7 @@ fn steps_are_chosen_by_axis_values() {
 
 #[test]
 fn an_appliance_with_everything() {
-    let text = "version = 1\n[project]\nname = \"p\"\n[stages.iso-base]\niso = { urls = [\"https://x/a.iso\"], checksum = \"none\" }\nssh = { user = \"root\", password = \"x\" }\nshutdown = \"off\"\n[stages.export]\nfrom = \"iso-base\"\n[stages.pack-ova]\nfrom = \"export\"\nvendor = \"v\"\nfull_version = \"1.0-g1\"\nproduct_url = \"https://p\"\nvendor_url = \"https://v\"\napp_url = \"https://a\"\nclass = \"c\"\ninstance = \"i\"\neula = [\"one\", \"two\"]\ntransport = \"iso\"\nhardware_versions = [14, 15]\ntpm = true\ndigest = \"sha512\"\nvariant = \"virtualbox\"\nsign = { key_file = \"k.pem\", certificate = \"c.pem\" }\novf_template = \"a.ovf.j2\"\n[stages.pack-ova.properties]\nplain = \"x\"\nfull = { value = \"80\", type = \"uint16\", password = true, qualifiers = \"MaxLen(5)\", category = \"Web\", label = \"Port\", description = \"Of the server\" }\nopen = {}\n";
+    let text = "version = 1\n[project]\nname = \"p\"\n[stages.iso-base]\niso = { urls = [\"https://x/a.iso\"], checksum = \"none\" }\nssh = { user = \"root\", password = \"x\" }\nshutdown = \"off\"\n[stages.export]\nfrom = \"iso-base\"\n[stages.pack-ova]\nfrom = \"export\"\nvendor = \"v\"\nfull_version = \"1.0-g1\"\nproduct_url = \"https://p\"\nvendor_url = \"https://v\"\napp_url = \"https://a\"\nclass = \"c\"\ninstance = \"i\"\neula = [\"one\", \"two\"]\ntransport = \"iso\"\nhardware_versions = [14, 15]\ntpm = true\ndigest = \"sha512\"\nvariant = \"virtualbox\"\novf = \"2.0\"\nsign = { key_file = \"k.pem\", certificate = \"c.pem\" }\novf_template = \"a.ovf.j2\"\n[stages.pack-ova.properties]\nplain = \"x\"\nfull = { value = \"80\", type = \"uint16\", password = true, qualifiers = \"MaxLen(5)\", category = \"Web\", label = \"Port\", description = \"Of the server\" }\nopen = {}\n";
     let world = FakeWorld::new(text).file("a.ovf.j2", "").file("c.pem", "");
     let loaded = world.loaded();
     let StageKind::PackOva(pack) = &stage(&loaded, "pack-ova").kind else {
@@ -266,8 +266,8 @@ fn an_appliance_with_everything() {
     assert_eq!(pack.hardware_versions, [14, 15]);
     assert!(pack.tpm);
     assert_eq!(
-        (pack.digest, pack.variant),
-        (Algorithm::Sha512, Variant::Virtualbox)
+        (pack.digest, pack.variant, pack.ovf),
+        (Algorithm::Sha512, Variant::Virtualbox, OvfVersion::Second)
     );
     assert_eq!(pack.sign.as_ref().unwrap().certificate.to_string(), "c.pem");
     assert_eq!(pack.template.as_deref(), Some("a.ovf.j2"));

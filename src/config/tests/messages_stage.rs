@@ -331,11 +331,12 @@ fn steps_that_do_nothing() {
 
 #[test]
 fn appliances_that_cannot_be() {
-    let text = "[stages.export]\nfrom = \"x\"\n[stages.pack-ova]\nfrom = \"export\"\ndigest = \"md5\"\nvariant = \"hyperv\"\ntransport = [\"iso\", \"pigeon\"]\nsign = { key_file = \"k.pem\" }\novf_template = \"/etc/x\"\n[stages.pack-ova.properties]\na = { value = \"x\", type = \"uint8\" }\nb = { value = \"x\", type = \"word\" }\nc = { qualifiers = \"MinLen\" }\nd = { user_configurable = false }\n";
+    let text = "[stages.export]\nfrom = \"x\"\n[stages.pack-ova]\nfrom = \"export\"\ndigest = \"md5\"\nvariant = \"hyperv\"\novf = \"1.0\"\ntransport = [\"iso\", \"pigeon\"]\nsign = { key_file = \"k.pem\" }\novf_template = \"/etc/x\"\n[stages.pack-ova.properties]\na = { value = \"x\", type = \"uint8\" }\nb = { value = \"x\", type = \"word\" }\nc = { qualifiers = \"MinLen\" }\nd = { user_configurable = false }\n";
     let faults = FakeWorld::new(text).faults();
     for fault in [
         "expected `sha256` or `sha512`, found `md5`",
         "expected `vmware` or `virtualbox`, found `hyperv`",
+        "expected `1.1` or `2.0`, found `1.0`",
         "found `pigeon`",
         "a signature needs `certificate`",
         "the property `a`: `x` is no value of type uint8",

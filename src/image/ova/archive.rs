@@ -57,7 +57,8 @@ impl Member {
     }
 
     /// Its name without a `./` in front.
-    pub(super) fn bare_name(&self) -> &str {
+    #[must_use]
+    pub fn bare_name(&self) -> &str {
         self.name.trim_start_matches("./")
     }
 }

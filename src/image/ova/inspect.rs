@@ -5,8 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::OvaError;
-use super::archive::{Package, has_extension};
+use super::archive::{Member, Package, has_extension};
 use super::manifest::Manifest;
+use crate::image::ovf::OvfError;
 use crate::image::vmdk;
 use crate::model::{Hardware, Size};
 
@@ -125,6 +126,29 @@ impl Package {
             signed: self.members.iter().any(|m| has_extension(&m.name, "cert")),
             notes: appliance.notes,
         })
+    }
+
+    /// The files of its disks, in the descriptor's order; disks that are empty have none.
+    pub fn disks(&self) -> Result<Vec<&Member>, OvaError> {
+        if let Some((offset, what)) = self.damage.clone() {
+            return Err(OvaError::Damaged { offset, what });
+        }
+        let envelope = self.descriptor()?;
+        let mut found = Vec::new();
+        for disk in envelope.disks {
+            let Some(id) = disk.file else { continue };
+            let file = envelope.files.iter().find(|file| file.id == id);
+            let file = file.ok_or_else(|| OvfError::Dangling {
+                what: format!("the disk `{}`", disk.id),
+                target: id.clone(),
+            })?;
+            let member = self.members.iter().find(|m| m.bare_name() == file.href);
+            let member = member.or_else(|| self.member(&file.href));
+            found.push(member.ok_or_else(|| {
+                OvaError::Mismatch(format!("`{}` is not in the package", file.href))
+            })?);
+        }
+        Ok(found)
     }
 
     fn manifest_algorithm(&self) -> Option<String> {

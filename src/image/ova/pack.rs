@@ -134,60 +134,32 @@ pub fn pack(
 }
 
 /// Makes a package of its first file, which is `out`: the file system puts room in front of it, and nothing is copied.
-/// `None`, with the file as it was, where the file system cannot. The descriptor should be [`aligned`].
+/// `None`, with the file as it was and nothing read, where the file system cannot. The descriptor should be [`aligned`].
 pub fn grow(
     input: &PackInput<'_>,
-    mut out: &File,
+    out: &File,
     progress: Progress<'_>,
     cancel: &Cancel,
 ) -> Result<Option<PackedOva>, OvaError> {
-    let job = Job::new(input)?;
-    let [(first, disk), rest @ ..] = &job.files().collect::<Vec<_>>()[..] else {
+    let mut job = Job::new(input)?;
+    let Some(size) = job.sources.first().map(|first| first.window.len()) else {
         return Ok(None);
     };
-    let front = job.front(cancel)?;
-    let room = job.room(&front);
-    let size = disk.window.len();
+    let room = job.needed_room()?;
     if !insert(out, room) {
         return Ok(None);
     }
-    let packed = thread::scope(|scope| {
-        let mut writer = Writer::new(scope, out, progress, cancel);
-        out.seek(SeekFrom::Start(0)).map_err(OvaError::Write)?;
-        job.head(&mut writer, Some(&front))?;
-        writer.bytes(super::write::header(&first.name, size, input.mtime))?;
-        let moved = Window::new(out.try_clone().map_err(OvaError::Write)?)
-            .map_err(OvaError::Write)?
-            .part(room, size);
-        writer.there(&Source {
-            path: disk.path.clone(),
-            window: moved.ok_or(OvaError::Write(std::io::ErrorKind::UnexpectedEof.into()))?,
-        })?;
-        out.seek(SeekFrom::End(0)).map_err(OvaError::Write)?;
-        writer.bytes(vec![0; (size.next_multiple_of(BLOCK) - size) as usize])?;
-        for (file, source) in rest {
-            writer.file(&file.name, source, input.mtime, None)?;
-        }
-        Ok(job.packed(writer.finish()?, front))
-    });
-    if packed.is_err() {
+    let packed = job.grown(room, out, progress, cancel);
+    if !matches!(packed, Ok(Some(_))) {
         remove(out, room, size);
     }
-    packed.map(Some)
+    packed
 }
 
 /// The descriptor with so many empty lines behind it that the first file's data begins where file systems can share or
 /// move blocks, for a package with the manifest in front.
 pub fn aligned(input: &PackInput<'_>) -> Result<String, OvaError> {
-    let job = Job::new(input)?;
-    let digests = job
-        .files()
-        .map(|(file, _)| (file.name.as_str(), "0".repeat(job.hex_len())));
-    let digests: Vec<_> = std::iter::once(job.descriptor_digest())
-        .chain(digests)
-        .collect();
-    // a signature is as long as its key, whatever is signed
-    let room = job.room(&job.seal(digests)?);
+    let room = Job::new(input)?.needed_room()?;
     let missing = room.next_multiple_of(CLUSTER) - room;
     Ok(format!(
         "{}{}",
@@ -282,6 +254,53 @@ impl<'a> Job<'a> {
             manifest,
             text,
             certificate: certificate.transpose()?,
+        })
+    }
+
+    /// Bytes before the first file's data, which do not depend on what the digests are.
+    fn needed_room(&self) -> Result<u64, OvaError> {
+        let digests = self
+            .files()
+            .map(|(file, _)| (file.name.as_str(), "0".repeat(self.hex_len())));
+        let digests = std::iter::once(self.descriptor_digest()).chain(digests);
+        // a signature is as long as its key, whatever is signed
+        Ok(self.room(&self.seal(digests.collect())?))
+    }
+
+    /// Fills the room in front of the first file, which is `out`, and writes what follows it.
+    fn grown(
+        &mut self,
+        room: u64,
+        mut out: &File,
+        progress: Progress<'_>,
+        cancel: &Cancel,
+    ) -> Result<Option<PackedOva>, OvaError> {
+        let whole = out.try_clone().and_then(Window::new);
+        let whole = whole.map_err(OvaError::Write)?;
+        let size = self.sources[0].window.len();
+        let moved = whole.part(room, size);
+        self.sources[0].window =
+            moved.ok_or(OvaError::Write(std::io::ErrorKind::UnexpectedEof.into()))?;
+        let front = self.front(cancel)?;
+        if self.room(&front) != room {
+            return Ok(None);
+        }
+        let mtime = self.input.mtime;
+        thread::scope(|scope| {
+            let mut writer = Writer::new(scope, out, progress, cancel);
+            out.seek(SeekFrom::Start(0)).map_err(OvaError::Write)?;
+            self.head(&mut writer, Some(&front))?;
+            for (number, (file, source)) in self.files().enumerate() {
+                if number > 0 {
+                    writer.file(&file.name, source, mtime, None)?;
+                    continue;
+                }
+                writer.bytes(super::write::header(&file.name, size, mtime))?;
+                writer.there(source)?;
+                out.seek(SeekFrom::End(0)).map_err(OvaError::Write)?;
+                writer.bytes(vec![0; (size.next_multiple_of(BLOCK) - size) as usize])?;
+            }
+            Ok(Some(self.packed(writer.finish()?, front)))
         })
     }
 

@@ -217,6 +217,23 @@ fn a_disk_whose_growing_ends_early_is_as_it_was() {
 }
 
 #[test]
+fn nothing_is_read_for_a_package_that_cannot_grow() {
+    let made = make();
+    let disk = fs::read(&made.files[0].path).unwrap();
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(&made.files[0].path)
+        .unwrap();
+    // Whoever read would see that it shall stop; room of this size is made nowhere.
+    let cancel = Cancel::new();
+    cancel.cancel(crate::sys::CancelKind::Graceful);
+    let grown = grow(&made.input("app"), &file, &|_| {}, &cancel).unwrap();
+    assert_eq!(grown, None);
+    assert!(fs::read(&made.files[0].path).unwrap() == disk);
+}
+
+#[test]
 fn a_package_shows_its_members_and_descriptor() {
     let made = make();
     let (path, _) = made.pack("app").unwrap();

@@ -97,7 +97,7 @@ fn adapt<'a>(mut events: Vec<Event<'a>>, changes: &mut Vec<String>) -> Vec<Event
 }
 
 /// The text of the item's child of this name, and where it stands.
-fn text_in(events: &[Event<'_>], name: &[u8]) -> Option<(usize, String)> {
+pub(super) fn text_in(events: &[Event<'_>], name: &[u8]) -> Option<(usize, String)> {
     let at = events
         .iter()
         .position(|e| matches!(e, Event::Start(start) if start.local_name().as_ref() == name))?;

@@ -2,7 +2,7 @@
 //!
 //! [`write()`] makes an OVF 1.1 descriptor from forge's own words, in the form that VMware, VirtualBox, virt-v2v and Xen
 //! Orchestra take. [`parse`] reads any OVF 1.x (and the usual parts of 2.x) into an [`Envelope`] as it stands;
-//! [`Envelope::lower`] turns that into [`Hardware`], or says what stands in the way.
+//! [`to_version_2`] makes OVF 2 of OVF 1. [`Envelope::lower`] turns that into [`Hardware`], or says what stands in the way.
 
 mod adapt;
 mod devices;
@@ -11,6 +11,7 @@ mod guest;
 mod items;
 mod lower;
 mod schema;
+mod second;
 mod template;
 mod write;
 mod xml;
@@ -21,6 +22,7 @@ pub use adapt::{Adapted, for_virtualbox};
 pub use envelope::{DiskRef, Envelope, FileRef, Item, Network, parse};
 pub use lower::{Appliance, ApplianceDisk};
 pub(super) use lower::{disk_capacity, first_word};
+pub use second::to_version_2;
 pub use template::render;
 pub use write::{Written, write};
 

@@ -4,7 +4,9 @@ use super::super::ingredients::PROVIDER;
 use super::super::inputs;
 use super::Sheet;
 use super::machine::Purpose;
-use crate::model::{Algorithm, Export, PackOva, Property, Publish, Signing, Variant, Verify};
+use crate::model::{
+    Algorithm, Export, OvfVersion, PackOva, Property, Publish, Signing, Variant, Verify,
+};
 
 impl Sheet<'_> {
     pub(super) fn export(&mut self, export: &Export) {
@@ -34,6 +36,7 @@ impl Sheet<'_> {
             tpm,
             digest,
             variant,
+            ovf,
             sign,
             template,
             manifest,
@@ -68,7 +71,7 @@ impl Sheet<'_> {
             self.text(name, eula);
         }
         self.deployment(transports, hardware_versions, *tpm);
-        self.form(*digest, *variant, sign.as_ref());
+        self.form((*digest, *variant, *ovf), sign.as_ref());
         for (field, value) in manifest {
             self.text(format!("manifest {field}"), value);
         }
@@ -118,12 +121,19 @@ impl Sheet<'_> {
         self.flag("tpm", tpm);
     }
 
-    fn form(&mut self, digest: Algorithm, variant: Variant, sign: Option<&Signing>) {
+    fn form(
+        &mut self,
+        (digest, variant, ovf): (Algorithm, Variant, OvfVersion),
+        sign: Option<&Signing>,
+    ) {
         if digest != Algorithm::Sha256 {
             self.add("manifest digest", digest.to_string());
         }
         if variant != Variant::default() {
             self.add("variant", variant.to_string());
+        }
+        if ovf != OvfVersion::default() {
+            self.add("ovf", ovf.to_string());
         }
         if let Some(Signing {
             key_file,

@@ -4,8 +4,8 @@ use super::super::samples::{self, facts, name};
 use super::*;
 use crate::model::{
     Algorithm, Checks, Checksum, CommandLine, Controller, Discovery, Duration, Firmware, Kickstart,
-    Late, Layout, MediaFile, MediaVia, NicAdapter, Part, Shell, ShellSource, Size, StepAction,
-    Variant,
+    Late, Layout, MediaFile, MediaVia, NicAdapter, OvfVersion, Part, Shell, ShellSource, Size,
+    StepAction, Variant,
 };
 use crate::plan::FileKind;
 
@@ -255,6 +255,7 @@ fn an_export_and_an_appliance() {
         k.tpm = true => "tpm no → yes",
         k.digest = Algorithm::Sha512 => "new manifest digest: sha512",
         k.variant = Variant::Virtualbox => "new variant: virtualbox",
+        k.ovf = OvfVersion::Second => "new ovf: 2.0",
         k.sign.as_mut().unwrap().key_file = "other.pem".into() => "sign key file key.pem → other.pem",
         k.sign.as_mut().unwrap().certificate = "other.pem".into()
             => "input certificate.pem is gone; new input other.pem; sign certificate certificate.pem → other.pem",

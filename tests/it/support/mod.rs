@@ -1,5 +1,6 @@
 //! A project in a temporary directory, and forge run in it with a clean environment.
 
+pub(crate) mod appliance;
 pub(crate) mod goss;
 pub(crate) mod killing;
 pub(crate) mod sshd;

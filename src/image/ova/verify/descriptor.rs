@@ -56,7 +56,11 @@ impl Lint<'_> {
     fn form(&mut self) {
         if self.envelope.version == 2 {
             let message = "it is an OVF of version 2, which few importers know";
-            self.warning("ovf-version", message, &[Importer::Workstation]);
+            self.warning(
+                "ovf-version",
+                message,
+                &[Importer::Workstation, Importer::VirtV2v],
+            );
         }
         for section in &self.envelope.without_info {
             let message = format!("`{section}` has no `Info`, which the schema asks for");

@@ -303,6 +303,50 @@ fn an_ovf_of_version_2_is_read() {
     assert_eq!(appliance.hardware, machine().hardware);
 }
 
+#[test]
+fn an_ovf_of_version_1_becomes_one_of_version_2() {
+    let hardware = |text: &str| {
+        let envelope = parse(text.as_bytes()).unwrap();
+        assert_eq!(envelope.schema_faults, Vec::<String>::new());
+        assert!(envelope.items.iter().all(|item| item.ordered));
+        let mut appliance = envelope.lower().unwrap();
+        appliance.notes.sort();
+        (envelope.version, appliance)
+    };
+    let own = write(&machine()).unwrap().text;
+    for text in [&own, VMWARE, VIRTUALBOX, IMAGE_BUILDER] {
+        let second = to_version_2(text).unwrap();
+        let ((from, before), (to, after)) = (hardware(text), hardware(&second));
+        assert_eq!((from, to), (1, 2));
+        assert_eq!(before, after);
+        assert!(!second.contains("ovf/envelope/1"));
+        for (element, prefix, kinds) in [
+            ("StorageItem", "sasd", &["15", "17"][..]),
+            ("EthernetPortItem", "epasd", &["10"]),
+        ] {
+            let kind = |k: &&str| format!(":ResourceType>{k}</");
+            let there = kinds.iter().any(|k| text.contains(&kind(k)));
+            assert_eq!(second.contains(&format!("{element}>")), there, "{second}");
+            for kind in kinds.iter().map(kind) {
+                let own = second.matches(&format!("{prefix}{kind}")).count();
+                assert_eq!(own, text.matches(&kind).count(), "{second}");
+            }
+        }
+        assert_eq!(to_version_2(&second).unwrap(), second);
+    }
+    // What others have added stands behind, as it did.
+    let second = to_version_2(&own).unwrap();
+    let place = |text: &str| second.rfind(text).unwrap();
+    assert!(place("</Item>") < place("<StorageItem>"));
+    assert!(place("</StorageItem>") < place("<EthernetPortItem>"));
+    assert!(place("</EthernetPortItem>") < place("<vmw:Config"));
+    let error = to_version_2("<Envelope").unwrap_err().to_string();
+    assert!(
+        error.starts_with("the ovf is no well-formed xml"),
+        "{error}"
+    );
+}
+
 const VMWARE: &str = include_str!("../../../../fuzz/corpus/ovf/vmware.ovf");
 const VIRTUALBOX: &str = include_str!("../../../../fuzz/corpus/ovf/virtualbox.ovf");
 const IMAGE_BUILDER: &str = include_str!("../../../../fuzz/corpus/ovf/image-builder.ovf");

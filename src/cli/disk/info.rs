@@ -1,28 +1,36 @@
-//! `forge disk info` and `forge disk check`.
+//! `forge disk info`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{CliError, Exit, Global, common, open, with_bar};
+use super::pick::{self, Input};
+use super::{CliError, Exit, common, disk_error};
 use crate::image::disk::{self, DiskFormat, DiskImage};
-use crate::image::vmdk::Problem;
 use crate::model::Size;
 
-pub(super) fn info(path: &Path, json: bool) -> Result<Exit, CliError> {
-    let image = open(path)?;
-    let unreadable =
-        |e: std::io::Error| CliError::failed(format!("cannot read {}: {e}", path.display()));
-    let facts = Facts {
-        data: image.data().map_err(unreadable)?,
-        file_size: sum(&image, std::fs::Metadata::len).map_err(unreadable)?,
-        allocated: sum(&image, allocated).map_err(unreadable)?,
-        image,
+pub(super) fn run(path: &Path, chosen: Option<&str>, json: bool) -> Result<Exit, CliError> {
+    let images = match pick::find(path, chosen)? {
+        Input::Image => vec![disk::open(path).map_err(disk_error)?],
+        Input::Appliance(disks) => disks
+            .iter()
+            .map(|disk| disk.open().map_err(disk_error))
+            .collect::<Result<_, _>>()?,
     };
-    let text = if json {
-        format!("{:#}\n", facts.json())
-    } else {
-        facts.text()
+    let facts = images.into_iter().map(Facts::of);
+    let facts = facts
+        .collect::<std::io::Result<Vec<_>>>()
+        .map_err(|e| CliError::failed(format!("cannot read {}: {e}", path.display())))?;
+    let text = match &facts[..] {
+        [only] if json && (only.image.member.is_none() || chosen.is_some()) => {
+            format!("{:#}\n", only.json())
+        }
+        all if json => {
+            let disks: Vec<Value> = all.iter().map(Facts::json).collect();
+            let report = json!({"file": path.display().to_string(), "disks": disks});
+            format!("{report:#}\n")
+        }
+        all => all.iter().map(Facts::text).collect(),
     };
     common::print(text.as_bytes())?;
     Ok(Exit::Done)
@@ -36,6 +44,9 @@ struct Facts {
 }
 
 fn sum(image: &DiskImage, of: impl Fn(&std::fs::Metadata) -> u64) -> std::io::Result<Size> {
+    if let Some(member) = &image.member {
+        return Ok(Size::from_bytes(member.data.len()));
+    }
     let mut all = 0;
     for file in &image.files {
         all += of(&std::fs::metadata(file)?);
@@ -54,13 +65,22 @@ fn allocated(file: &std::fs::Metadata) -> u64 {
 }
 
 impl Facts {
+    fn of(image: DiskImage) -> std::io::Result<Self> {
+        Ok(Self {
+            data: image.data()?,
+            file_size: sum(&image, std::fs::Metadata::len)?,
+            allocated: sum(&image, allocated)?,
+            image,
+        })
+    }
+
     fn json(&self) -> Value {
         let files = self
             .image
             .files
             .iter()
             .map(|file| file.display().to_string());
-        json!({
+        let mut json = json!({
             "format": self.image.format,
             "virtual_size": self.image.source.size(),
             "data": self.data.bytes(),
@@ -69,7 +89,11 @@ impl Facts {
             "ratio": self.ratio(),
             "files": files.collect::<Vec<_>>(),
             "vmdk": self.image.vmdk,
-        })
+        });
+        if let Some(member) = &self.image.member {
+            json["name"] = member.name.as_str().into();
+        }
+        json
     }
 
     /// What the file takes of its data: only where it compresses.
@@ -111,9 +135,13 @@ impl Facts {
         for file in others {
             lines.push((over, file.display().to_string()));
         }
+        let member = self.image.member.as_ref().map(|member| &member.name);
         let mut text = first
             .iter()
-            .map(|file| format!("{}\n", file.display()))
+            .map(|file| match member {
+                Some(name) => format!("{}\n", file.join(name).display()),
+                None => format!("{}\n", file.display()),
+            })
             .collect::<String>();
         for (name, value) in lines {
             text.push_str(&format!("  {name:<12}{value}\n"));
@@ -141,58 +169,4 @@ impl Facts {
         }
         text
     }
-}
-
-pub(super) fn check(global: &Global, path: PathBuf, json: bool) -> Result<Exit, CliError> {
-    let total = std::fs::metadata(&path).map_or(0, |file| file.len());
-    let file = path.clone();
-    let report = with_bar(global, "checking", total, move |progress, cancel| {
-        disk::check(&path, progress, cancel)
-    })?;
-    let report = match report {
-        Ok(report) => report,
-        Err(disk::DiskError::Cancelled) => return Ok(Exit::Interrupted),
-        Err(error) => return Err(CliError::input(format!("cannot read {error}"))),
-    };
-    let wrong = report.problems.iter().any(|problem| problem.fatal);
-    let text = if json {
-        let problems: Vec<Value> = report.problems.iter().map(problem_json).collect();
-        let report = json!({
-            "file": file.display().to_string(),
-            "format": report.format,
-            "ok": !wrong,
-            "virtual_size": report.capacity.bytes(),
-            "data": report.populated.bytes(),
-            "problems": problems,
-        });
-        format!("{report:#}\n")
-    } else {
-        let name = file.display();
-        let mut text = String::new();
-        for problem in &report.problems {
-            let weight = if problem.fatal { "error" } else { "warning" };
-            text.push_str(&format!(
-                "{weight}: {name}, byte {}: {} [{}]\n",
-                problem.offset, problem.message, problem.code
-            ));
-        }
-        if !wrong {
-            text.push_str(&format!(
-                "{name}: {} in order, {} of data on a disk of {}\n",
-                report.format, report.populated, report.capacity
-            ));
-        }
-        text
-    };
-    common::print(text.as_bytes())?;
-    Ok(if wrong { Exit::Failed } else { Exit::Done })
-}
-
-fn problem_json(problem: &Problem) -> Value {
-    json!({
-        "offset": problem.offset,
-        "code": problem.code,
-        "message": problem.message,
-        "fatal": problem.fatal,
-    })
 }
