@@ -4,6 +4,7 @@
 //! as plain USTAR. A [`Package`] is read from an `.ova`, or from an `.ovf` with its files beside it.
 
 mod archive;
+mod grow;
 mod hash;
 mod inspect;
 mod manifest;
@@ -21,9 +22,10 @@ use super::ovf::OvfError;
 use crate::model::Size;
 
 pub use archive::{Format, Member, Package};
+pub use grow::grow;
 pub use inspect::{DiskSummary, FileSummary, PropertySummary, Summary};
 pub use manifest::{Manifest, ManifestEntry};
-pub use pack::{ManifestPlace, PackFile, PackInput, PackedOva, aligned, grow, pack};
+pub use pack::{ManifestPlace, PackFile, PackInput, PackedOva, aligned, pack};
 pub use sign::{SignedOva, sign};
 pub use signature::{SignError, Signer};
 pub use unpack::UnpackLimits;

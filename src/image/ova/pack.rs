@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 use std::thread;
 
@@ -18,7 +17,7 @@ use crate::model::{Algorithm, Digest, Size};
 use crate::sys::Cancel;
 
 /// What file systems share and move: data that begins at a multiple of it need not be copied.
-const CLUSTER: u64 = 4096;
+pub(super) const CLUSTER: u64 = 4096;
 
 /// What goes into a package.
 #[derive(Clone, Debug)]
@@ -133,29 +132,6 @@ pub fn pack(
     }
 }
 
-/// Makes a package of its first file, which is `out`: the file system puts room in front of it, and nothing is copied.
-/// `None`, with the file as it was and nothing read, where the file system cannot. The descriptor should be [`aligned`].
-pub fn grow(
-    input: &PackInput<'_>,
-    out: &File,
-    progress: Progress<'_>,
-    cancel: &Cancel,
-) -> Result<Option<PackedOva>, OvaError> {
-    let mut job = Job::new(input)?;
-    let Some(size) = job.sources.first().map(|first| first.window.len()) else {
-        return Ok(None);
-    };
-    let room = job.needed_room()?;
-    if !insert(out, room) {
-        return Ok(None);
-    }
-    let packed = job.grown(room, out, progress, cancel);
-    if !matches!(packed, Ok(Some(_))) {
-        remove(out, room, size);
-    }
-    packed
-}
-
 /// The descriptor with so many empty lines behind it that the first file's data begins where file systems can share or
 /// move blocks, for a package with the manifest in front.
 pub fn aligned(input: &PackInput<'_>) -> Result<String, OvaError> {
@@ -169,22 +145,22 @@ pub fn aligned(input: &PackInput<'_>) -> Result<String, OvaError> {
 }
 
 /// The manifest and what signs it.
-struct Seal {
+pub(super) struct Seal {
     manifest: Manifest,
     text: String,
     certificate: Option<String>,
 }
 
-struct Job<'a> {
-    input: &'a PackInput<'a>,
+pub(super) struct Job<'a> {
+    pub(super) input: &'a PackInput<'a>,
     descriptor: String,
     manifest: String,
     certificate: String,
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
 }
 
 impl<'a> Job<'a> {
-    fn new(input: &'a PackInput<'a>) -> Result<Self, OvaError> {
+    pub(super) fn new(input: &'a PackInput<'a>) -> Result<Self, OvaError> {
         let name = |extension: &str| format!("{}.{extension}", input.name);
         let (descriptor, manifest, certificate) = (name("ovf"), name("mf"), name("cert"));
         let mut own = vec![descriptor.as_str(), &manifest];
@@ -205,7 +181,7 @@ impl<'a> Job<'a> {
         })
     }
 
-    fn files(&self) -> impl Iterator<Item = (&'a PackFile, &Source)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (&'a PackFile, &Source)> {
         self.input.files.iter().zip(&self.sources)
     }
 
@@ -226,7 +202,7 @@ impl<'a> Job<'a> {
     }
 
     /// The manifest before anything is written.
-    fn front(&self, cancel: &Cancel) -> Result<Seal, OvaError> {
+    pub(super) fn front(&self, cancel: &Cancel) -> Result<Seal, OvaError> {
         let mut digests = vec![self.descriptor_digest()];
         for (file, source) in self.files() {
             let digest = match self.known(file) {
@@ -258,50 +234,13 @@ impl<'a> Job<'a> {
     }
 
     /// Bytes before the first file's data, which do not depend on what the digests are.
-    fn needed_room(&self) -> Result<u64, OvaError> {
+    pub(super) fn needed_room(&self) -> Result<u64, OvaError> {
         let digests = self
             .files()
             .map(|(file, _)| (file.name.as_str(), "0".repeat(self.hex_len())));
         let digests = std::iter::once(self.descriptor_digest()).chain(digests);
         // a signature is as long as its key, whatever is signed
         Ok(self.room(&self.seal(digests.collect())?))
-    }
-
-    /// Fills the room in front of the first file, which is `out`, and writes what follows it.
-    fn grown(
-        &mut self,
-        room: u64,
-        mut out: &File,
-        progress: Progress<'_>,
-        cancel: &Cancel,
-    ) -> Result<Option<PackedOva>, OvaError> {
-        let whole = out.try_clone().and_then(Window::new);
-        let whole = whole.map_err(OvaError::Write)?;
-        let size = self.sources[0].window.len();
-        let moved = whole.part(room, size);
-        self.sources[0].window =
-            moved.ok_or(OvaError::Write(std::io::ErrorKind::UnexpectedEof.into()))?;
-        let front = self.front(cancel)?;
-        if self.room(&front) != room {
-            return Ok(None);
-        }
-        let mtime = self.input.mtime;
-        thread::scope(|scope| {
-            let mut writer = Writer::new(scope, out, progress, cancel);
-            out.seek(SeekFrom::Start(0)).map_err(OvaError::Write)?;
-            self.head(&mut writer, Some(&front))?;
-            for (number, (file, source)) in self.files().enumerate() {
-                if number > 0 {
-                    writer.file(&file.name, source, mtime, None)?;
-                    continue;
-                }
-                writer.bytes(super::write::header(&file.name, size, mtime))?;
-                writer.there(source)?;
-                out.seek(SeekFrom::End(0)).map_err(OvaError::Write)?;
-                writer.bytes(vec![0; (size.next_multiple_of(BLOCK) - size) as usize])?;
-            }
-            Ok(Some(self.packed(writer.finish()?, front)))
-        })
     }
 
     /// Bytes before the first file's data.
@@ -314,7 +253,11 @@ impl<'a> Job<'a> {
         member(self.input.descriptor.len()) + member(seal.text.len()) + certificate + BLOCK
     }
 
-    fn head(&self, writer: &mut Writer<'_, '_, '_>, seal: Option<&Seal>) -> Result<(), OvaError> {
+    pub(super) fn head(
+        &self,
+        writer: &mut Writer<'_, '_, '_>,
+        seal: Option<&Seal>,
+    ) -> Result<(), OvaError> {
         let descriptor = self.input.descriptor.as_bytes();
         writer.member(&self.descriptor, descriptor, self.input.mtime)?;
         seal.map_or(Ok(()), |seal| self.tail(writer, seal))
@@ -329,7 +272,7 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
-    fn packed(&self, (size, digest): (Size, Digest), seal: Seal) -> PackedOva {
+    pub(super) fn packed(&self, (size, digest): (Size, Digest), seal: Seal) -> PackedOva {
         let warnings = self
             .files()
             .filter_map(|(file, source)| size_warning(&file.name, source.window.len()));
@@ -342,29 +285,6 @@ impl<'a> Job<'a> {
         }
     }
 }
-
-/// Puts `room` bytes in front of a file, where its file system can.
-#[cfg(target_os = "linux")]
-fn insert(file: &File, room: u64) -> bool {
-    use rustix::fs::{FallocateFlags, fallocate};
-    room.is_multiple_of(CLUSTER) && fallocate(file, FallocateFlags::INSERT_RANGE, 0, room).is_ok()
-}
-
-/// Undoes [`insert`]; what cannot be undone leaves a file that [`grow`]'s caller reports as failed anyway.
-#[cfg(target_os = "linux")]
-fn remove(file: &File, room: u64, size: u64) {
-    use rustix::fs::{FallocateFlags, fallocate};
-    let _ = file.set_len(room + size);
-    let _ = fallocate(file, FallocateFlags::COLLAPSE_RANGE, 0, room);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn insert(_: &File, _: u64) -> bool {
-    false
-}
-
-#[cfg(not(target_os = "linux"))]
-fn remove(_: &File, _: u64, _: u64) {}
 
 fn check_names(own: &[&str], files: &[PackFile]) -> Result<(), OvaError> {
     let mut seen = BTreeSet::new();

@@ -42,6 +42,8 @@ pub(super) struct Writer<'scope, 'env, 'a> {
     digester: Digester<'scope>,
     pool: Pool,
     position: u64,
+    /// What is not written yet, while nothing is.
+    held: Option<Vec<u8>>,
     progress: Progress<'a>,
     cancel: &'a Cancel,
 }
@@ -61,6 +63,7 @@ impl<'scope, 'env, 'a> Writer<'scope, 'env, 'a> {
             digester: Digester::start(scope, Algorithm::Sha256, pool.back.clone()),
             pool,
             position: 0,
+            held: None,
             progress,
             cancel,
         }
@@ -77,9 +80,22 @@ impl<'scope, 'env, 'a> Writer<'scope, 'env, 'a> {
     /// Writes bytes as they are.
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) -> Result<(), OvaError> {
         let mut out = self.out;
-        out.write_all(&bytes).map_err(OvaError::Write)?;
+        match &mut self.held {
+            Some(held) => held.extend(&bytes),
+            None => out.write_all(&bytes).map_err(OvaError::Write)?,
+        }
         self.pass(&Arc::new(bytes), None);
         Ok(())
+    }
+
+    /// Writes no headers and small files from now on, but keeps them.
+    pub(super) fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    /// What was kept; all is written again from now on.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        self.held.take().unwrap_or_default()
     }
 
     fn pass(&mut self, piece: &Piece, tap: Option<&Digester<'scope>>) {
