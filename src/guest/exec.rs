@@ -115,8 +115,9 @@ impl Running {
         feed: Feed,
         limits: Limits<'_>,
     ) -> Result<Self, Stop> {
-        // the shell tells its process id first, so that all that it starts can be ended
-        let line = format!("echo forge-pid:$$;{command}");
+        // the shell tells its process id first, so that all that it starts can be ended; it counts as a level below the login's
+        // shell: a bash that takes itself for the first one reads the login's start files
+        let line = format!("echo forge-pid:$$;SHLVL=1;{command}");
         let line = format!("exec /bin/sh -c {}", quote(&line));
         connection.drive(limits, |_| channel.exec(&line)).await?;
         Ok(Self {

@@ -64,10 +64,75 @@ impl Group {
         status
     }
 
+    /// Ends the leader and all that descends from it, also what has left the group: politely, and after `grace` by force.
+    pub async fn end(&mut self, grace: std::time::Duration) -> io::Result<ExitStatus> {
+        let mut all: Vec<u32> = self.pid.into_iter().collect();
+        descend(&mut all);
+        for pid in &all {
+            signal_process(*pid, Signal::Term);
+        }
+        let ended = tokio::time::timeout(grace, self.child.wait()).await;
+        if let Ok(status) = ended {
+            // the leader's id may be another's from here on
+            all.retain(|pid| Some(*pid) != self.pid);
+            descend(&mut all);
+            self.signal(Signal::Kill);
+            all.into_iter()
+                .for_each(|pid| signal_process(pid, Signal::Kill));
+            return status;
+        }
+        descend(&mut all);
+        self.signal(Signal::Kill);
+        all.into_iter()
+            .for_each(|pid| signal_process(pid, Signal::Kill));
+        self.child.wait().await
+    }
+
+    /// What the leader has left running goes on.
+    pub fn leave(mut self) {
+        self.pid = None;
+    }
+
+    /// No file that the leader, or what it starts from now on, writes gets longer than `bytes`.
+    pub fn limit_files(&self, bytes: u64) {
+        #[cfg(target_os = "linux")]
+        if let Some(pid) = self.pid.and_then(raw) {
+            let limit = rustix::process::Rlimit {
+                current: Some(bytes),
+                maximum: Some(bytes),
+            };
+            // one that has ended already needs no limit
+            let _ = rustix::process::prlimit(Some(pid), rustix::process::Resource::Fsize, limit);
+        }
+    }
+
     fn signal(&self, signal: Signal) {
         if let Some(pid) = self.pid {
             signal_group(pid, signal);
         }
+    }
+}
+
+/// Adds all processes that descend from these.
+fn descend(all: &mut Vec<u32>) {
+    let parents: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
+            Some((pid, parent.parse().ok()?))
+        })
+        .collect();
+    let mut at = 0;
+    while let Some(pid) = all.get(at).copied() {
+        for (child, _) in parents.iter().filter(|(_, parent)| *parent == pid) {
+            if !all.contains(child) {
+                all.push(*child);
+            }
+        }
+        at += 1;
     }
 }
 
@@ -84,21 +149,39 @@ enum Signal {
 }
 
 #[cfg(unix)]
+impl From<Signal> for rustix::process::Signal {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Term => Self::TERM,
+            Signal::Kill => Self::KILL,
+        }
+    }
+}
+
+#[cfg(unix)]
+fn raw(pid: u32) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+#[cfg(unix)]
 fn signal_group(pid: u32, signal: Signal) {
-    let signal = match signal {
-        Signal::Term => rustix::process::Signal::TERM,
-        Signal::Kill => rustix::process::Signal::KILL,
-    };
-    if let Some(pid) = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-    {
-        let _ = rustix::process::kill_process_group(pid, signal);
+    if let Some(pid) = raw(pid) {
+        let _ = rustix::process::kill_process_group(pid, signal.into());
+    }
+}
+
+#[cfg(unix)]
+fn signal_process(pid: u32, signal: Signal) {
+    if let Some(pid) = raw(pid) {
+        let _ = rustix::process::kill_process(pid, signal.into());
     }
 }
 
 #[cfg(not(unix))]
 fn signal_group(_pid: u32, _signal: Signal) {}
+
+#[cfg(not(unix))]
+fn signal_process(_pid: u32, _signal: Signal) {}
 
 /// A process, told from every other one that has, had or will have its id.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -141,7 +224,7 @@ pub(super) fn end<'g>(run: Option<&str>, leaders: impl Iterator<Item = &'g Ident
     }
     let mark = run.map(|run| format!("{RUN_VARIABLE}={run}"));
     for pid in mark.map(|mark| marked(&mark)).unwrap_or_default() {
-        kill(pid);
+        signal_process(pid, Signal::Kill);
         pids.insert(pid);
     }
     let patience = std::time::Instant::now() + std::time::Duration::from_secs(5);
@@ -170,16 +253,6 @@ fn marked(mark: &str) -> Vec<u32> {
 /// Whether a process does something still: one that is dead and not buried has no environment.
 fn runs(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| !env.is_empty())
-}
-
-fn kill(pid: u32) {
-    #[cfg(unix)]
-    if let Some(pid) = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-    {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
 }
 
 /// The first program of `names` on the search path.

@@ -3,9 +3,11 @@
 //! One script asks for all that a shell can tell, in one round trip: its parts run beside each other, each with its own limit, and
 //! what they say is told apart by a mark that nobody can guess. It gets by with busybox. Then come the questions about the network
 //! (HTTP, DNS, addresses), all at once, over connections that start inside the system. What a system cannot tell is an error that
-//! says so, never an answer.
+//! says so, never an answer. This machine's own files are read, and its commands run, without a script: the same records come of it.
 
 mod answers;
+mod commands;
+mod near;
 mod network;
 mod records;
 mod script;
@@ -23,6 +25,7 @@ use crate::goss::{Answer, Question};
 use crate::sys::Cancel;
 use answers::Told;
 pub(crate) use answers::span;
+use near::Near;
 use records::Records;
 use script::{Script, Settings};
 use system::Dialler;
@@ -57,21 +60,26 @@ pub async fn gather(
     cancel: &Cancel,
 ) -> Result<Gathered, GuestError> {
     let start = Instant::now();
-    let script = Script::new(questions);
-    let mut round_trips = 0;
-    let records = if script.is_empty() {
-        Records::default()
-    } else {
-        round_trips += 1;
-        ask(system, &script, at_once, cancel).await?
+    let near = Near::read(system, questions).await;
+    let script = Script::new(questions, &near.told);
+    let scripted = async {
+        match script.is_empty() {
+            true => Ok(Records::default()),
+            false => ask(system, &script, at_once, cancel).await,
+        }
     };
+    let ran = commands::run(system, questions, at_once, cancel);
+    let (records, ran) = tokio::try_join!(scripted, ran)?;
+    let round_trips = u32::from(!script.is_empty() || !near.told.is_empty());
+    let mut records = records;
+    records.add(near.records.into_iter().chain(ran));
     let told = Told::new(&records, questions);
     let mut answers: Vec<Answer> = (0..)
         .zip(questions)
         .map(|(number, q)| told.answer(number, q))
         .collect();
     let dialler = Dialler::new(system);
-    let network = network::ask(&dialler, &records, questions, at_once);
+    let network = network::ask((&dialler, system.is_here()), &records, questions, at_once);
     let (theirs, waves) = match (&dialler, system.place) {
         (Dialler::Trunk(trunk), Place::Guest(guest)) => {
             let limits = Limits {

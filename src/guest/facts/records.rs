@@ -47,6 +47,15 @@ impl Records {
         Self { output, at }
     }
 
+    /// Adds records that somebody else has brought.
+    pub(super) fn add(&mut self, told: impl IntoIterator<Item = (String, Vec<u8>)>) {
+        for (key, value) in told {
+            let start = self.output.len();
+            self.output.extend_from_slice(&value);
+            self.at.insert(key, start..self.output.len());
+        }
+    }
+
     /// Whether the script has come to its end.
     pub(super) fn whole(&self) -> bool {
         self.at.contains_key("end")

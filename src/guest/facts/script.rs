@@ -1,14 +1,19 @@
 //! From questions to the script that asks them.
 //!
 //! Its parts run beside each other, each with its own limit: one that hangs holds up nobody. A command is a part of its own, and so
-//! is all that may wait for a network or a dead file system; what is quick stands together in a few parts.
+//! is all that may wait for a network or a dead file system; what is quick stands together in a few parts. Processes are what costs
+//! most, more so in an emulated guest: what one process can tell of many things is asked of one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::goss::{FileWants, Question, Transport, clean};
 use crate::guest::quote;
+
+mod needs;
+
+pub(super) use needs::{dials, files};
 
 /// What the parts are made of, and what runs them.
 const PRELUDE: [&str; 4] = [
@@ -18,7 +23,9 @@ const PRELUDE: [&str; 4] = [
     include_str!("script/packages.sh"),
 ];
 /// The limit of a part that has several questions.
-const SHARED: Duration = Duration::from_secs(60);
+pub(super) const SHARED: Duration = Duration::from_secs(60);
+/// How many files are read by one process.
+const READ: usize = 200;
 
 /// A script under construction.
 #[derive(Default)]
@@ -40,17 +47,24 @@ pub(super) struct Settings<'a> {
 }
 
 impl Script {
-    /// The script that asks `questions`.
-    pub(super) fn new(questions: &[Question]) -> Self {
+    /// The script that asks `questions`, but those that are `told` otherwise.
+    pub(super) fn new(questions: &[Question], told: &BTreeSet<usize>) -> Self {
         let mut script = Self::default();
+        let open: Vec<(usize, &Question)> = questions
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !told.contains(number))
+            .collect();
         // what may take long begins first
-        for (number, question) in questions.iter().enumerate() {
-            script.own(number, question);
+        script.dials(questions, told);
+        for (number, question) in &open {
+            script.own(*number, question);
         }
-        script.files(questions);
-        script.services(questions);
-        script.packages(questions);
-        script.simple(questions);
+        script.files(&open);
+        script.contents(&open);
+        script.services(&open);
+        script.packages(&open);
+        script.simple(&open);
         script
     }
 
@@ -106,14 +120,11 @@ impl Script {
                 transport: Transport::Tcp,
                 host,
                 port,
-                local,
+                local: Some(local),
                 timeout,
             } => {
-                let local = quote(local.as_deref().unwrap_or_default());
-                (
-                    *timeout,
-                    format!("reach {} {} {local}", quote(host), quote(port)),
-                )
+                let words = [local, host, port].map(|word| quote(word)).join(" ");
+                (*timeout, format!("reach {words}"))
             }
             Question::Addr {
                 transport: Transport::Udp,
@@ -126,16 +137,50 @@ impl Script {
         self.part(part(number), limit, &body);
     }
 
-    fn files(&mut self, questions: &[Question]) {
-        let (mut status, mut reading) = (String::new(), String::new());
-        for (number, question) in questions.iter().enumerate() {
+    /// Addresses, several to a part.
+    fn dials(&mut self, questions: &[Question], told: &BTreeSet<usize>) {
+        for dial in dials(questions) {
+            let words = dial.numbers.iter().filter(|number| !told.contains(number));
+            let words: String = words
+                .filter_map(|number| match &questions[*number] {
+                    Question::Addr { host, port, .. } => {
+                        Some(format!(" {number} {} {}", quote(host), quote(port)))
+                    }
+                    _ => None,
+                })
+                .collect();
+            if !words.is_empty() {
+                self.part(dial.part, dial.limit, &format!("dial{words}"));
+            }
+        }
+    }
+
+    /// What `lstat` tells.
+    fn files(&mut self, open: &[(usize, &Question)]) {
+        let mut lines = String::new();
+        for (number, question) in open {
+            if let Question::File { path, .. } = question {
+                let path = word(path);
+                let _ = writeln!(
+                    lines,
+                    "P={path}; file {number} && link {number} && set -- \"$@\" \"$P\""
+                );
+            }
+        }
+        if !lines.is_empty() {
+            let body = format!("set --\n{lines}lstat \"$@\"");
+            self.part("files".to_owned(), SHARED, &body);
+        }
+    }
+
+    /// What stands in files, and their sums.
+    fn contents(&mut self, open: &[(usize, &Question)]) {
+        let mut read = Vec::new();
+        let mut sums = BTreeMap::<&str, Vec<String>>::new();
+        for (number, question) in open {
             match question {
                 Question::File { path, wants } => {
                     let path = word(path);
-                    let _ = writeln!(
-                        status,
-                        "P={path}; file {number} && link {number} && set -- \"$@\" \"$P\""
-                    );
                     let FileWants {
                         contents,
                         md5,
@@ -143,40 +188,43 @@ impl Script {
                         sha512,
                     } = *wants;
                     if contents {
-                        let _ = writeln!(reading, "P={path}; content {number}.contents");
+                        read.push(format!("P={path}; content {number}.contents"));
                     }
                     for (wanted, sum) in [(md5, "md5"), (sha256, "sha256"), (sha512, "sha512")] {
                         if wanted {
-                            let _ = writeln!(reading, "P={path}; sum {number}.{sum} {sum}sum");
+                            let line = format!("P={path}; summed {number} {sum}");
+                            sums.entry(sum).or_default().push(line);
                         }
                     }
                 }
                 Question::Http { ca_file, cert, .. } => {
-                    let (cert, key) = cert.as_ref().map(|(cert, key)| (cert, key)).unzip();
-                    for (name, path) in [("ca", ca_file.as_ref()), ("cert", cert), ("key", key)] {
-                        if let Some(path) = path {
-                            let _ = writeln!(reading, "P={}; content {number}.{name}", word(path));
+                    let pair = cert.as_ref();
+                    let files = [
+                        ("ca", ca_file.as_ref()),
+                        ("cert", pair.map(|(cert, _)| cert)),
+                        ("key", pair.map(|(_, key)| key)),
+                    ];
+                    for (name, path) in files {
+                        if let Some(path) = path.filter(|path| !path.is_empty()) {
+                            read.push(format!("P={}; content {number}.{name}", word(path)));
                         }
                     }
                 }
                 _ => {}
             }
         }
-        if !status.is_empty() {
-            self.part(
-                "files".to_owned(),
-                SHARED,
-                &format!("set --\n{status}lstat \"$@\""),
-            );
+        let mut body = together(&read, "\"$M\" \"$P\"", "pour");
+        for (sum, lines) in sums {
+            body.push_str(&together(&lines, "\"$P\"", &format!("sums {sum}")));
         }
-        if !reading.is_empty() {
-            self.part("contents".to_owned(), SHARED, &reading);
+        if !body.is_empty() {
+            self.part("contents".to_owned(), SHARED, &body);
         }
     }
 
-    fn services(&mut self, questions: &[Question]) {
+    fn services(&mut self, open: &[(usize, &Question)]) {
         let mut words = String::new();
-        for (number, question) in questions.iter().enumerate() {
+        for (number, question) in open {
             if let Question::Service { name } = question
                 && is_unit(name)
             {
@@ -192,9 +240,9 @@ impl Script {
         }
     }
 
-    fn packages(&mut self, questions: &[Question]) {
-        let mut managers = std::collections::BTreeMap::<&str, String>::new();
-        for (number, question) in questions.iter().enumerate() {
+    fn packages(&mut self, open: &[(usize, &Question)]) {
+        let mut managers = BTreeMap::<&str, String>::new();
+        for (number, question) in open {
             if let Question::Package { name, manager } = question {
                 let words = managers
                     .entry(manager.as_deref().unwrap_or("-"))
@@ -212,14 +260,19 @@ impl Script {
     }
 
     /// Questions that a few of the system's own lists answer.
-    fn simple(&mut self, questions: &[Question]) {
-        let mut lines = BTreeSet::new();
-        for (number, question) in questions.iter().enumerate() {
-            lines.extend(lists(question).iter().map(|line| (*line).to_owned()));
+    fn simple(&mut self, open: &[(usize, &Question)]) {
+        let (mut lines, mut whole) = (BTreeSet::new(), BTreeSet::new());
+        for (number, question) in open {
+            lines.extend(needs::lists(question).iter().map(|line| (*line).to_owned()));
+            whole.extend(
+                files(question)
+                    .iter()
+                    .map(|path| format!("P={path}; whole")),
+            );
             match question {
                 Question::KernelParam { key } => {
-                    let path = quote(&key.replace('.', "/"));
-                    lines.insert(format!("parameter {number}.value {path}"));
+                    let path = quote(&format!("/proc/sys/{}", key.replace('.', "/")));
+                    whole.insert(format!("P={path}; parameter {number}.value"));
                 }
                 Question::Http {
                     url,
@@ -238,36 +291,30 @@ impl Script {
                 _ => {}
             }
         }
-        if !lines.is_empty() {
-            let lines: Vec<_> = lines.into_iter().collect();
-            self.part("lists".to_owned(), SHARED, &lines.join("\n"));
+        if lines.is_empty() && whole.is_empty() {
+            return;
         }
+        let whole: Vec<_> = whole.into_iter().collect();
+        let mut body = together(&whole, "\"$M\" \"$P\"", "cat --");
+        for line in lines {
+            body.push_str(&line);
+            body.push('\n');
+        }
+        self.part("lists".to_owned(), SHARED, &body);
     }
 }
 
-/// The system's own lists that answer a question.
-const fn lists(question: &Question) -> &'static [&'static str] {
-    match question {
-        Question::Group { .. } => &["whole /etc/group"],
-        Question::User { .. } => &["whole /etc/group", "whole /etc/passwd"],
-        Question::Process { .. } => &["processes"],
-        Question::Port { .. } => &["sockets"],
-        Question::Interface { .. } => &["interfaces"],
-        Question::Mount { .. } => &["whole /proc/self/mountinfo"],
-        Question::Dns { server: None, .. } => &["whole /etc/hosts", "whole /etc/resolv.conf"],
-        Question::Addr {
-            transport: Transport::Udp,
-            ..
-        } => &[
-            "whole /etc/hosts",
-            "whole /etc/resolv.conf",
-            "whole /etc/services",
-            "whole /proc/net/route",
-            "whole /proc/net/ipv6_route",
-            "interfaces",
-        ],
-        _ => &[],
+/// Lines that each say whether `$P` is one of the files that `work` shall take all at once: then it gets these words.
+fn together(lines: &[String], words: &str, work: &str) -> String {
+    let mut text = String::new();
+    for some in lines.chunks(READ) {
+        text.push_str("set --\nIDS=\n");
+        for line in some {
+            let _ = writeln!(text, "{line} && set -- \"$@\" {words}");
+        }
+        let _ = writeln!(text, "[ $# = 0 ] || {work} \"$@\"");
     }
+    text
 }
 
 /// The name of a question's own part.
@@ -280,9 +327,13 @@ pub(super) fn is_unit(name: &str) -> bool {
     !name.contains('/')
 }
 
-/// A path as the value of a shell's variable; `~` and `~user` at its start mean what they mean to the shell.
+/// A path as the value of a shell's variable; `~` and `~user` at its start mean what they mean to the shell. No program takes it
+/// for an option.
 fn word(path: &str) -> String {
-    let path = clean(path);
+    let mut path = clean(path);
+    if path.starts_with('-') {
+        path.insert_str(0, "./");
+    }
     let (home, rest) = path.split_once('/').unwrap_or((&path, ""));
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !home
@@ -309,6 +360,7 @@ mod tests {
         assert_eq!(word("~$(id)/x"), "'~$(id)/x'");
         assert_eq!(word("/etc/it's"), r"'/etc/it'\''s'");
         assert_eq!(word("/etc/../a//./b/"), "/a/b");
+        assert_eq!(word("-x"), "./-x");
         assert_eq!(
             (clean("/.."), clean(""), clean("../a/..")),
             ("/".into(), ".".into(), "..".into())

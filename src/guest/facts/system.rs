@@ -1,10 +1,11 @@
 //! The two ways to a system: a guest by SSH, and this machine. What is asked and what comes of it is the same.
 
+use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use crate::guest::client::SshTarget;
@@ -160,6 +161,17 @@ impl Dialler {
         port: u16,
         limit: Duration,
     ) -> Result<(Box<dyn Stream>, Instant), Unreached> {
+        self.dial_from(None, host, port, limit).await
+    }
+
+    /// The same, from this address of the system: only this machine can do that.
+    pub(super) async fn dial_from(
+        &self,
+        from: Option<IpAddr>,
+        host: &str,
+        port: u16,
+        limit: Duration,
+    ) -> Result<(Box<dyn Stream>, Instant), Unreached> {
         match self {
             Self::Trunk(trunk) => {
                 let line = trunk.dial(host, port, limit).await?;
@@ -167,7 +179,7 @@ impl Dialler {
             }
             Self::Local => {
                 let end = Instant::now() + limit;
-                match tokio::time::timeout_at(end, TcpStream::connect((host, port))).await {
+                match tokio::time::timeout_at(end, connect(from, host, port)).await {
                     Ok(Ok(stream)) => Ok((Box::new(stream), end)),
                     Ok(Err(_)) => Err(Unreached::Refused(format!("{host}:{port} does not answer"))),
                     Err(_) => Err(Unreached::Late),
@@ -175,4 +187,27 @@ impl Dialler {
             }
         }
     }
+}
+
+/// A connection from this machine.
+async fn connect(from: Option<IpAddr>, host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let Some(from) = from else {
+        return TcpStream::connect((host, port)).await;
+    };
+    let mut failed = std::io::ErrorKind::AddrNotAvailable.into();
+    for to in tokio::net::lookup_host((host, port)).await? {
+        if to.is_ipv4() != from.is_ipv4() {
+            continue;
+        }
+        let socket = match to {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(SocketAddr::new(from, 0))?;
+        match socket.connect(to).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }

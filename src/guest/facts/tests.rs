@@ -148,6 +148,12 @@ async fn files_of_any_name_and_content() {
 async fn commands_run_beside_each_other_and_none_holds_up_the_others() {
     let sshd = Sshd::start();
     let guest = guest(&sshd).await;
+    for place in [Place::Guest(&guest), Place::Local] {
+        commands_run(place, &guest).await;
+    }
+}
+
+async fn commands_run(place: Place<'_>, guest: &Guest) {
     let mut questions = vec![
         command("echo hello; echo oops >&2; exit 3", 10_000),
         command("echo begun; sleep 611 & sleep 612", 700),
@@ -157,9 +163,11 @@ async fn commands_run_beside_each_other_and_none_holds_up_the_others() {
         command("kill -KILL $$", 10_000),
         command("no-such-command-here", 10_000),
         command("set", 10_000),
+        // what is left running has its say no more, and holds up nobody
+        command("sleep 614 & echo $!", 10_000),
     ];
     questions.extend((0..40).map(|number| command(&format!("echo {number}"), 10_000)));
-    let told = ask(Place::Guest(&guest), &questions).await;
+    let told = ask(place, &questions).await;
     let answers = &told.answers;
     assert_eq!(told.round_trips, 1);
     assert_eq!(value(&answers[0], "exit-status"), &Ok(Truth::Int(3)));
@@ -188,9 +196,21 @@ async fn commands_run_beside_each_other_and_none_holds_up_the_others() {
         panic!()
     };
     assert!(!String::from_utf8_lossy(variables).contains("forge-"));
-    for (number, answer) in answers[8..].iter().enumerate() {
+    for (number, answer) in answers[9..].iter().enumerate() {
         assert_eq!(value(answer, "stdout"), &bytes(&format!("{number}\n")));
     }
+    nothing_is_left(&answers[8], guest).await;
+}
+
+/// What a command has left running goes on; what was ended does not.
+async fn nothing_is_left(answer: &Answer, guest: &Guest) {
+    let Ok(Truth::Bytes(left)) = value(answer, "stdout") else {
+        panic!()
+    };
+    let end = format!("kill {}", String::from_utf8_lossy(left));
+    let end = crate::guest::Exec::new(end);
+    let ended = guest.capture(&end, &Cancel::new()).await.unwrap();
+    assert_eq!(ended.status, 0, "it goes on");
     let list = crate::guest::Exec::new("cat /proc/[0-9]*/cmdline | tr '\\0' ' '");
     let left = guest.capture(&list, &Cancel::new()).await.unwrap();
     let left = String::from_utf8_lossy(&left.stdout).into_owned();

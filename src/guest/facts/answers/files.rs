@@ -15,12 +15,21 @@ impl<'a> Status<'a> {
             Ok(lines) => lines.unwrap_or_default(),
             Err(reason) => return Self(Err(reason)),
         };
-        let exists = |number: &usize| {
-            matches!(questions[*number], Question::File { .. })
+        // some have a line of their own; the others' lines stand together, in their order
+        let mut own = HashMap::new();
+        let mut shared = Vec::new();
+        for (number, question) in questions.iter().enumerate() {
+            if matches!(question, Question::File { .. })
                 && records.flag(&format!("{number}.x"), "files") == Ok(true)
-        };
-        let numbers = (0..questions.len()).filter(exists);
-        Self(Ok(numbers.zip(lines.split(|b| *b == b'\n')).collect()))
+            {
+                match records.look(&format!("{number}.stat")) {
+                    Ok(Some(line)) => drop(own.insert(number, line)),
+                    _ => shared.push(number),
+                }
+            }
+        }
+        own.extend(shared.into_iter().zip(lines.split(|b| *b == b'\n')));
+        Self(Ok(own))
     }
 
     fn fields(&self, number: usize) -> Result<Fields, String> {

@@ -8,6 +8,15 @@ use super::{Answer, Ended, Network, OTHERWISE, Question, Truth, Unreached, answe
 use crate::goss::Transport;
 use crate::guest::facts::system::Dialler;
 
+/// What the script has found out about an address.
+#[derive(PartialEq, Eq)]
+enum Reached {
+    /// Whether it accepts a connection.
+    Told(Result<bool, String>),
+    /// Nothing: a connection must tell.
+    Unknown,
+}
+
 impl Network<'_> {
     pub(super) async fn address(&self, number: usize, question: &Question) -> Answer {
         let Question::Addr {
@@ -21,47 +30,64 @@ impl Network<'_> {
             return Answer::default();
         };
         let from: Option<Option<IpAddr>> = local.as_ref().map(|local| local.parse().ok());
-        let reachable = match (transport, self.records.ended(&part(number))) {
-            (Transport::Udp, _) => {
-                let to = (host.as_str(), port.as_str());
-                self.datagram(number, to, from.flatten(), *timeout).await
-            }
-            (Transport::Tcp, Some(Ended { late: true, .. })) => Ok(false),
-            (
-                Transport::Tcp,
-                Some(Ended {
-                    status: Some(0), ..
-                }),
-            ) => Ok(true),
-            (
-                Transport::Tcp,
-                Some(Ended {
-                    status: Some(OTHERWISE),
-                    ..
-                }),
-            ) => match from {
-                Some(Some(_)) if matches!(self.dialler, Dialler::Trunk(_)) => {
+        let to = (host.as_str(), port.as_str());
+        let reachable = match transport {
+            Transport::Udp => self.datagram(number, to, from.flatten(), *timeout).await,
+            Transport::Tcp => match (from, self.dialler) {
+                // Go takes an address that is none as a failure to dial
+                (Some(None), _) => Ok(false),
+                (Some(_), Dialler::Trunk(_)) if self.reached(number) == Reached::Unknown => {
                     Err("an address to dial from needs nc in the guest".to_owned())
                 }
-                _ => self.connection(host, port, *timeout).await,
+                _ => match self.reached(number) {
+                    Reached::Told(reached) => reached,
+                    Reached::Unknown => self.connection(from.flatten(), to, *timeout).await,
+                },
             },
-            (
-                Transport::Tcp,
-                Some(Ended {
-                    status: Some(_), ..
-                }),
-            ) => Ok(false),
-            (Transport::Tcp, _) => Err("the system did not tell".to_owned()),
         };
         answer([("reachable", reachable.map(Truth::Bool))])
     }
 
-    async fn connection(&self, host: &str, port: &str, timeout: Duration) -> Result<bool, String> {
-        self.waited(1);
+    /// What the script has found out.
+    fn reached(&self, number: usize) -> Reached {
+        match self.records.flag(&format!("{number}.reach"), "dial") {
+            Ok(reached) => return Reached::Told(Ok(reached)),
+            Err(_) if self.is_here => return Reached::Unknown,
+            Err(_) => {}
+        }
+        let ended = match self.dialled.get(&number) {
+            Some(part) => self.records.ended(part),
+            None => self.records.ended(&part(number)),
+        };
+        Reached::Told(match ended {
+            Some(Ended { late: true, .. }) => Ok(false),
+            Some(Ended {
+                status: Some(OTHERWISE),
+                ..
+            }) => return Reached::Unknown,
+            Some(Ended {
+                status: Some(status),
+                ..
+            }) if !self.dialled.contains_key(&number) => Ok(status == 0),
+            _ => Err("the system did not tell".to_owned()),
+        })
+    }
+
+    async fn connection(
+        &self,
+        from: Option<IpAddr>,
+        (host, port): (&str, &str),
+        timeout: Duration,
+    ) -> Result<bool, String> {
+        if !self.is_here {
+            self.waited(1);
+        }
         let Some(port) = service(port, "tcp", self.text("/etc/services").as_deref()) else {
             return Ok(false);
         };
-        match self.dialler.dial(host, port, timeout).await {
+        // goss dials the machine itself where no host is named
+        let host = if host.is_empty() { "localhost" } else { host };
+        match self.dialler.dial_from(from, host, port, timeout).await {
             Ok(_) => Ok(true),
             Err(Unreached::Refused(_) | Unreached::Late) => Ok(false),
             Err(Unreached::Forbidden(reason)) => Err(reason),

@@ -6,6 +6,7 @@ mod http;
 mod proxy;
 mod tls;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::answers::span;
 use super::records::{Ended, Records};
-use super::script::part;
+use super::script::{dials, part};
 use super::system::Dialler;
 use crate::goss::{Answer, Question, Truth};
 use crate::guest::trunk::Unreached;
@@ -27,6 +28,10 @@ const OTHERWISE: i64 = 99;
 struct Network<'a> {
     dialler: &'a Dialler,
     records: &'a Records,
+    /// Whether all that the script does not tell is asked from here.
+    is_here: bool,
+    /// The parts that have dialled addresses, by question.
+    dialled: HashMap<usize, String>,
     /// The most waits for the network that one question took.
     waves: AtomicU32,
 }
@@ -40,14 +45,21 @@ impl Network<'_> {
 
 /// Asks all at once; the answers by the questions' numbers, and the most waits that one of them took.
 pub(super) async fn ask(
-    dialler: &Dialler,
+    (dialler, is_here): (&Dialler, bool),
     records: &Records,
     questions: &[Question],
     at_once: usize,
 ) -> (Vec<(usize, Answer)>, u32) {
+    let dialled = dials(questions).into_iter().flat_map(|dial| {
+        let part = dial.part;
+        let numbers = dial.numbers.into_iter();
+        numbers.map(move |number| (number, part.clone()))
+    });
     let network = Network {
         dialler,
         records,
+        is_here,
+        dialled: dialled.collect(),
         waves: AtomicU32::new(0),
     };
     let mut asked: Vec<BoxFuture<'_, (usize, Answer)>> = Vec::new();
@@ -55,7 +67,9 @@ pub(super) async fn ask(
         let Some(work) = network.question(number, question) else {
             continue;
         };
-        let took = records.took(&part(number)).unwrap_or_default();
+        let own = network.dialled.get(&number).cloned();
+        let took = records.took(&own.unwrap_or_else(|| part(number)));
+        let took = took.unwrap_or_default();
         asked.push(Box::pin(async move {
             let start = Instant::now();
             let mut answer = work.await;

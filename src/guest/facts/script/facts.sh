@@ -66,35 +66,78 @@ readable() {
     not "$1" "open $P: no such file or directory"
   elif [ ! -r "$P" ]; then
     not "$1" "open $P: permission denied"
-  elif [ -p "$P" ] || [ -S "$P" ] || { [ -c "$P" ] && [ "$P" != /dev/null ]; } || [ -b "$P" ]; then
+  elif [ -p "$P" ] || [ -S "$P" ] || { [ -c "$P" ] && [ ! "$P" -ef /dev/null ]; } || [ -b "$P" ]; then
     not "$1" "$P is no regular file: it is not read"
   else
     return 0
   fi
   return 1
 }
+# The record $1 begins, in the file $M: what comes behind it is read together with much else, by one process.
+begin() {
+  COUNT=$((COUNT + 1))
+  M=$T/$j.m$COUNT
+  p "$1" >|"$M"
+}
+# Whether the content of $P is read with others.
 content() {
-  readable "$1" || return 0
+  readable "$1" || return 1
+  if [ -s "$P" ]; then
+    begin "$1"
+    return
+  fi
+  # what has no size may have no end: some of the kernel's files
   p "$1"
   head -c $((KEEP + 1)) <"$P"
+  return 1
 }
-sum() {
-  readable "$1" || return 0
-  if has "$2"; then
-    p "$1"
-    "$2" <"$P"
-  else
-    not "$1" "there is no $2 here"
+# Begun records and their files, one after the other.
+pour() {
+  if long=$(find -L "$@" -prune -size +$((KEEP / 512)) 2>/dev/null) && [ -z "$long" ]; then
+    cat -- "$@"
+    return
   fi
+  while [ $# -gt 0 ]; do
+    cat -- "$1"
+    head -c $((KEEP + 1)) <"$2"
+    shift 2
+  done
 }
-# A whole file of the system, under its own name; nothing if there is none.
+# Whether the sum of $P is made with others; then the question stands in $IDS.
+summed() {
+  readable "$1.$2" && IDS="$IDS $1"
+}
+# The sums of the files of all $IDS.
+sums() {
+  name=$1
+  shift
+  if ! has "${name}sum"; then
+    for id in $IDS; do not "$id.$name" "there is no ${name}sum here"; done
+    return
+  fi
+  out=$("${name}sum" -- "$@" 2>/dev/null)
+  if [ "$(printf '%s\n' "$out" | grep -c .)" = $# ]; then
+    # a name in which something is escaped has a mark before its line
+    printf '%s\n' "$out" | for id in $IDS; do
+      read -r line
+      say "$id.$name" "${line#\\}"
+    done
+    return
+  fi
+  for id in $IDS; do
+    p "$id.$name"
+    "${name}sum" <"$1"
+    shift
+  done
+}
+# Whether the file $P of the system is there to be read, under its own name.
 whole() {
-  [ -e "$1" ] || return 0
-  if [ -r "$1" ]; then
-    p "$1"
-    cat "$1"
+  [ -e "$P" ] || return 1
+  if [ -r "$P" ]; then
+    begin "$P"
   else
-    not "$1" "open $1: permission denied"
+    not "$P" "open $P: permission denied"
+    return 1
   fi
 }
 # The authorities that the system trusts.
@@ -108,14 +151,13 @@ authorities() {
     fi
   done
 }
+# Whether the kernel has the value $P. It gives some of them only in one read, from the start: a shell's own reading is not that.
 parameter() {
-  if ! { true <"/proc/sys/$2"; } 2>/dev/null; then
+  if [ -d "$P" ] || ! { true <"$P"; } 2>/dev/null; then
     not "$1" 'could not find the given key'
-    return
+    return 1
   fi
-  p "$1"
-  # in one read: the kernel gives some of them only from the start
-  printf '%s\n' "$(cat "/proc/sys/$2" 2>/dev/null)"
+  begin "$1"
 }
 processes() {
   if [ -r /proc/self/stat ]; then
@@ -127,10 +169,13 @@ processes() {
 }
 sockets() {
   if [ -r /proc/net/tcp ] || [ -r /proc/net/tcp6 ]; then
+    set --
     for f in tcp tcp6 udp udp6; do
-      p "net.$f"
-      [ ! -r "/proc/net/$f" ] || cat "/proc/net/$f"
+      begin "net.$f"
+      set -- "$@" "$M"
+      [ ! -r "/proc/net/$f" ] || set -- "$@" "/proc/net/$f"
     done
+    cat "$@"
   else
     for f in tcp tcp6 udp udp6; do not "net.$f" '/proc/net cannot be read'; done
   fi
@@ -158,16 +203,25 @@ usage() {
 names() {
   if has getent; then getent ahosts "$1"; else exit 99; fi
 }
-# Whether $1:$2 accepts a connection from $3 (may be empty): 0 or not; 99: it must be asked otherwise.
+# dial [NUMBER HOST PORT]... : whether they accept connections, all asked at once; without bash, it must be asked otherwise.
+dial() {
+  has bash || exit 99
+  # a bash below an SSH server takes the login's start files for its own
+  exec bash --norc -c 'mark=$1
+while shift && [ $# -ge 3 ]; do
+  {
+    said=n
+    { true 3<>"/dev/tcp/$2/$3"; } 2>/dev/null && said=y
+    printf "\n%s %s.reach\n%s" "$mark" "$1" "$said"
+  } &
+  shift 2
+done
+wait' - "$N" "$@"
+}
+# Whether $2:$3 accepts a connection from $1: 0 or not; 99: it must be asked otherwise.
 reach() {
-  if [ -n "$3" ]; then
-    has nc || exit 99
-    nc -z -s "$3" "$1" "$2"
-  elif has bash; then
-    bash -c 'exec 3<>"/dev/tcp/$1/$2"' - "$1" "$2"
-  else
-    exit 99
-  fi
+  has nc || exit 99
+  nc -z -s "$1" "$2" "$3"
 }
 environment() {
   p proxies

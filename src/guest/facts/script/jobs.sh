@@ -1,9 +1,10 @@
 # How the script of facts runs its parts beside each other. Plain POSIX sh, busybox is enough.
 #
 # Set before: N is the mark that starts each record, MAX how many parts may run at once, KEEP how many bytes of a value are kept.
-# A part is a function; its limit is in a variable of the same name with _limit, in hundredths of a second.
+# A part is a function, called by its name $j in a shell of its own; its limit is in a variable of the same name with _limit, in hundredths of a second.
 # Its output may hold records; what else it says stands in the record that is called as the part is.
 P0=$PATH
+COUNT=0
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin
 has() { command -v "$1" >/dev/null 2>&1; }
 # Starts a record.
