@@ -15,6 +15,7 @@ mod disk_judges;
 mod download;
 mod faults;
 mod goss_facts;
+mod goss_guests;
 mod goss_language;
 mod goss_templates;
 mod init;

@@ -3,6 +3,9 @@
 pub(crate) mod appliance;
 pub(crate) mod goss;
 pub(crate) mod killing;
+pub(crate) mod matrix;
+pub(crate) mod root;
+pub(crate) mod servers;
 pub(crate) mod sshd;
 pub(crate) mod terminal;
 pub(crate) mod vcenter;

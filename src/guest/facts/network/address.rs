@@ -50,16 +50,19 @@ impl Network<'_> {
 
     /// What the script has found out.
     fn reached(&self, number: usize) -> Reached {
-        match self.records.flag(&format!("{number}.reach"), "dial") {
-            Ok(reached) => return Reached::Told(Ok(reached)),
-            Err(_) if self.is_here => return Reached::Unknown,
-            Err(_) => {}
+        if self.is_here {
+            return Reached::Unknown;
         }
-        let ended = match self.dialled.get(&number) {
-            Some(part) => self.records.ended(part),
-            None => self.records.ended(&part(number)),
-        };
-        Reached::Told(match ended {
+        let dialled = self.dialled.get(&number);
+        if let Some(told) = dialled.and_then(|part| self.text(part)) {
+            for said in ["y", "n"] {
+                if told.lines().any(|line| line == format!("{number} {said}")) {
+                    return Reached::Told(Ok(said == "y"));
+                }
+            }
+        }
+        let own = part(number);
+        Reached::Told(match self.records.ended(dialled.unwrap_or(&own)) {
             Some(Ended { late: true, .. }) => Ok(false),
             Some(Ended {
                 status: Some(OTHERWISE),
@@ -68,7 +71,7 @@ impl Network<'_> {
             Some(Ended {
                 status: Some(status),
                 ..
-            }) if !self.dialled.contains_key(&number) => Ok(status == 0),
+            }) if dialled.is_none() => Ok(status == 0),
             _ => Err("the system did not tell".to_owned()),
         })
     }

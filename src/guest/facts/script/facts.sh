@@ -203,20 +203,20 @@ usage() {
 names() {
   if has getent; then getent ahosts "$1"; else exit 99; fi
 }
-# dial [NUMBER HOST PORT]... : whether they accept connections, all asked at once; without bash, it must be asked otherwise.
+# dial [NUMBER HOST PORT]... : whether they accept connections, all asked at once: a line for each that has an answer. Without bash,
+# it must be asked otherwise.
 dial() {
   has bash || exit 99
-  # a bash below an SSH server takes the login's start files for its own
-  exec bash --norc -c 'mark=$1
-while shift && [ $# -ge 3 ]; do
+  # a bash below an SSH server takes the login's start files for its own; a line is written whole, more is not
+  exec bash --norc -c 'while [ $# -ge 3 ]; do
   {
     said=n
     { true 3<>"/dev/tcp/$2/$3"; } 2>/dev/null && said=y
-    printf "\n%s %s.reach\n%s" "$mark" "$1" "$said"
+    echo "$1 $said"
   } &
-  shift 2
+  shift 3
 done
-wait' - "$N" "$@"
+wait' - "$@"
 }
 # Whether $2:$3 accepts a connection from $1: 0 or not; 99: it must be asked otherwise.
 reach() {

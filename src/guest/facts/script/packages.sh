@@ -56,7 +56,11 @@ all_packages() {
       if [ $((count % 2)) = 0 ]; then id=$word; else
         case $word in
         *[!a-z0-9+.-]* | -* | '') ;;
-        *) plain="$plain $word" pairs="$pairs $id.$word" ;;
+        *)
+          pairs="$pairs $id.$word"
+          # pacman tells twice what it is asked twice
+          case "$plain " in *" $word "*) ;; *) plain="$plain $word" ;; esac
+          ;;
         esac
       fi
       count=$((count + 1))
