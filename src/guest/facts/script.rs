@@ -32,7 +32,8 @@ const READ: usize = 200;
 pub(super) struct Script {
     /// Functions.
     parts: String,
-    names: Vec<String>,
+    /// Their names and limits, in hundredths of a second.
+    names: Vec<(u128, String)>,
     limits: Duration,
 }
 
@@ -85,9 +86,13 @@ impl Script {
             at_once,
             keep,
         } = settings;
+        // what has little time begins first: the script counts on it
+        let mut names: Vec<_> = self.names.iter().collect();
+        names.sort_by_key(|(limit, _)| *limit);
+        let names: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).collect();
         format!(
             "{{\nN={mark}\nMAX={at_once}\nKEEP={keep}\nPARTS='{}'\n{}\n{}run\nexit\n}}\n",
-            self.names.join(" "),
+            names.join(" "),
             PRELUDE.concat(),
             self.parts,
         )
@@ -99,7 +104,7 @@ impl Script {
             self.parts,
             "{name}_limit={hundredths}\n{name}() {{\n{body}\n}}"
         );
-        self.names.push(name);
+        self.names.push((hundredths, name));
         self.limits += limit;
     }
 

@@ -31,13 +31,15 @@ work() {
   set -C
   trap : USR1
   for j in $PARTS; do
+    # to look is cheaper than to try in vain
+    [ ! -e "$T/$j.q" ] || continue
     { true >"$T/$j.q"; } 2>/dev/null || continue
     now
     begun=$NOW
     eval "limit=\$${j}_limit"
     (set +C; ulimit -f 524288; "$j") >|"$T/$j.o" 2>|"$T/$j.e" </dev/null &
     pid=$!
-    echo "$pid $j $((begun + limit))" >|"$T/w$1"
+    echo "$pid $j $((begun + limit)) $limit" >|"$T/w$1"
     wait $pid
     status=$?
     true >|"$T/w$1"
@@ -61,14 +63,30 @@ descent() {
     all="$all$more"
   done
 }
-# Ends what takes too long; what cannot be ended is left behind.
+# Ends what takes too long; what cannot be ended is left behind. Parts with short limits begin first: what will begin meanwhile has
+# no shorter one than what runs, so that there is time to sleep. Each look costs a process.
 watch() {
-  tick=1
-  sleep 0.01 2>/dev/null && tick=0.1
-  while sleep $tick; do
+  trap 'kill $nap 2>/dev/null; exit' TERM
+  fine=
+  sleep 0.01 2>/dev/null && fine=y
+  tick=10
+  while :; do
+    if [ -z "$fine" ] || [ $tick -ge 100 ]; then sleep 1 & else sleep 0.$tick & fi
+    nap=$!
+    wait $nap || break
     now
+    tick=100
     for w in "$T"/w*; do
-      { read -r pid j due <"$w"; } 2>/dev/null && [ -n "$due" ] && [ "$NOW" -ge "$due" ] || continue
+      { read -r pid j due limit <"$w"; } 2>/dev/null && [ -n "$due" ] || {
+        # it begins something
+        tick=10
+        continue
+      }
+      left=$((due - NOW))
+      [ $left -le "$limit" ] || left=$limit
+      [ $left -ge 10 ] || left=10
+      [ $left -ge $tick ] || tick=$left
+      [ "$NOW" -ge "$due" ] || continue
       true >"$T/$j.t"
       descent "$pid"
       if [ "$NOW" -ge $((due + 300)) ]; then
