@@ -125,6 +125,25 @@ impl Resource {
         if self.skip || self.is_empty() {
             return None;
         }
+        self.asks()
+    }
+
+    /// What a check asks that has nothing but this key; none: nothing.
+    #[must_use]
+    pub fn plain_question(kind: ResourceKind, key: &str) -> Option<Question> {
+        let plain = Self {
+            kind,
+            key: key.to_owned(),
+            title: None,
+            meta: None,
+            skip: false,
+            settings: BTreeMap::new(),
+            expectations: Vec::new(),
+        };
+        plain.asks()
+    }
+
+    fn asks(&self) -> Option<Question> {
         let name = self.name().to_owned();
         Some(match self.kind {
             ResourceKind::Addr => self.addr(&name),

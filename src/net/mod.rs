@@ -24,6 +24,7 @@ pub use fetch::{FetchRequest, Fetched, Place, fetch};
 pub use index::{known, origins};
 pub use media::{Heard, Hearing, MediaContent, MediaRequest, MediaServer};
 pub use report::Report;
+pub(crate) use source::percent_decoded;
 pub use sweep::{Swept, sweep};
 pub use tls::{CertificateJudge, judged_by};
 

@@ -127,7 +127,7 @@ fn shown_url(url: &Url) -> String {
 }
 
 /// `%2B` to `+`, and so on; what is malformed stays.
-pub(super) fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut i = 0;

@@ -255,3 +255,22 @@ fn proposals_are_a_gossfile_that_holds() {
       help: `--add KIND NAME` proposes a check of what is not there, too
     ");
 }
+
+#[test]
+fn proposals_ask_what_the_check_will_ask() {
+    let sandbox = Sandbox::empty();
+    let address = ["check", "--local", "--add", "addr", "udp4://127.0.0.1:9"];
+    let proposed = sandbox.forge(&address).exits(0);
+    assert_snapshot!(proposed.stdout, @r#"
+    addr:
+      "udp4://127.0.0.1:9":
+        reachable: true
+    "#);
+    let name = ["check", "--local", "--add", "dns", "A:localhost"];
+    let proposed = sandbox.forge(&name).exits(0);
+    assert!(
+        proposed.stdout.contains("resolvable: true"),
+        "{}",
+        proposed.stdout
+    );
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::{CliError, Exit};
 use super::files::write;
 use super::{print, unreached};
-use crate::goss::{Answer, FileWants, Question, Transport, Truth};
+use crate::goss::{Answer, Question, Resource, ResourceKind, Truth};
 use crate::guest::facts::{System, gather};
 use crate::guest::suite::{Asking, DirFiles};
 use crate::sys::Cancel;
@@ -26,37 +26,21 @@ struct Asked {
     question: Question,
 }
 
-/// The kinds that can be added by name.
-const KINDS: [&str; 14] = [
-    "addr",
-    "command",
-    "dns",
-    "file",
-    "group",
-    "http",
-    "interface",
-    "kernel-param",
-    "mount",
-    "package",
-    "port",
-    "process",
-    "service",
-    "user",
-];
-
 impl Wish {
     pub(super) fn new(add: &[String], autoadd: &[String]) -> Result<Self, CliError> {
         if let Some((kind, names)) = add.split_first() {
-            let known = KINDS
-                .into_iter()
-                .find(|known| known == kind)
-                .ok_or_else(|| {
-                    let near = crate::diag::closest(kind, KINDS)
-                        .map(|near| format!("did you mean `{near}`?"));
-                    let help = near.unwrap_or_else(|| format!("kinds: {}", KINDS.join(", ")));
-                    CliError::input(format!("there is no kind of check `{kind}`")).help(help)
-                })?;
-            let asked = names.iter().map(|name| Asked::new(known, name));
+            let mut kinds = ResourceKind::ALL.to_vec();
+            kinds.retain(|kind| *kind != ResourceKind::Matching);
+            let known = kinds.iter().find(|known| known.key() == kind);
+            let known = *known.ok_or_else(|| {
+                let mut kinds: Vec<&str> = kinds.iter().map(|kind| kind.key()).collect();
+                kinds.sort_unstable();
+                let near = crate::diag::closest(kind, kinds.iter().copied())
+                    .map(|near| format!("did you mean `{near}`?"));
+                let help = near.unwrap_or_else(|| format!("kinds: {}", kinds.join(", ")));
+                CliError::input(format!("there is no kind of check `{kind}`")).help(help)
+            })?;
+            let asked = names.iter().filter_map(|name| Asked::new(known, name));
             return Ok(Self {
                 asked: asked.collect(),
                 found_only: false,
@@ -64,13 +48,20 @@ impl Wish {
             });
         }
         let kinds = |name: &String| match name.contains('/') {
-            true => vec!["file"],
-            false => vec!["group", "package", "port", "process", "service", "user"],
+            true => vec![ResourceKind::File],
+            false => vec![
+                ResourceKind::Group,
+                ResourceKind::Package,
+                ResourceKind::Port,
+                ResourceKind::Process,
+                ResourceKind::Service,
+                ResourceKind::User,
+            ],
         };
         let each = autoadd.iter().flat_map(|name| {
             kinds(name)
                 .into_iter()
-                .map(move |kind| Asked::new(kind, name))
+                .filter_map(move |kind| Asked::new(kind, name))
         });
         let processes = autoadd.iter().filter(|name| !name.contains('/')).cloned();
         Ok(Self {
@@ -81,95 +72,20 @@ impl Wish {
     }
 }
 
-/// `[udp://]HOST:PORT`.
-fn address(name: &str) -> Question {
-    let (transport, rest) = match name.split_once("://") {
-        Some(("udp", rest)) => (Transport::Udp, rest),
-        Some((_, rest)) => (Transport::Tcp, rest),
-        None => (Transport::Tcp, name),
-    };
-    let (host, port) = rest.rsplit_once(':').unwrap_or((rest, ""));
-    let host = host.trim_matches(['[', ']']).to_owned();
-    Question::Addr {
-        transport,
-        host,
-        port: port.to_owned(),
-        local: None,
-        timeout: Duration::from_millis(500),
-    }
-}
-
-/// A plain request.
-fn request(url: String) -> Question {
-    Question::Http {
-        url,
-        method: "GET".to_owned(),
-        timeout: Duration::from_millis(5000),
-        allow_insecure: false,
-        no_follow_redirects: false,
-        headers: Vec::new(),
-        body: None,
-        login: None,
-        ca_file: None,
-        cert: None,
-        proxy: None,
-    }
-}
-
 impl Asked {
-    fn new(kind: &'static str, name: &str) -> Self {
-        let own = name.to_owned();
-        let millis = Duration::from_millis;
-        let question = match kind {
-            "addr" => address(name),
-            "command" => Question::Command {
-                exec: own,
-                timeout: millis(10_000),
-            },
-            "dns" => Question::Dns {
-                name: own,
-                record: None,
-                server: None,
-                timeout: millis(500),
-            },
-            "file" => Question::File {
-                path: own,
-                wants: FileWants::default(),
-            },
-            "group" => Question::Group { name: own },
-            "http" => request(own),
-            "interface" => Question::Interface { name: own },
-            "kernel-param" => Question::KernelParam { key: own },
-            "mount" => Question::Mount {
-                point: own,
-                timeout: millis(1000),
-            },
-            "package" => Question::Package {
-                name: own,
-                manager: None,
-            },
-            "port" => {
-                let (protocol, port) = name.split_once(':').unwrap_or(("tcp", name));
-                Question::Port {
-                    protocol: protocol.to_owned(),
-                    port: port.to_owned(),
-                }
-            }
-            "process" => Question::Process { comm: own },
-            "service" => Question::Service { name: own },
-            _ => Question::User { name: own },
-        };
+    /// None for a kind that asks nothing.
+    fn new(kind: ResourceKind, name: &str) -> Option<Self> {
         // as goss writes them
         let name = match kind {
-            "addr" if !name.contains("://") => format!("tcp://{name}"),
-            "port" if !name.contains(':') => format!("tcp:{name}"),
+            ResourceKind::Addr if !name.contains("://") => format!("tcp://{name}"),
+            ResourceKind::Port if !name.contains(':') => format!("tcp:{name}"),
             _ => name.to_owned(),
         };
-        Self {
-            kind,
+        Some(Self {
+            kind: kind.key(),
+            question: Resource::plain_question(kind, &name)?,
             name,
-            question,
-        }
+        })
     }
 
     /// The attributes of a proposal: the name in a gossfile, and the name in an answer.
@@ -299,7 +215,10 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     let mut proposals = propose(system, &wish.asked, wish.found_only, asking, cancel).await?;
     let ports = ports(system, &wish.processes, cancel).await?;
-    let ports: Vec<Asked> = ports.iter().map(|port| Asked::new("port", port)).collect();
+    let ports = ports
+        .iter()
+        .filter_map(|port| Asked::new(ResourceKind::Port, port));
+    let ports: Vec<Asked> = ports.collect();
     proposals.extend(propose(system, &ports, true, asking, cancel).await?);
     proposals.sort();
     proposals.dedup();

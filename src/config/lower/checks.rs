@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value as Json};
@@ -119,7 +119,10 @@ fn read(here: &Here<'_>, checks: &mut Checks, inline: Option<&Node>, vars_node: 
         loader.adopt(&faults);
     }
     if let (Some(text), Some(node)) = (&checks.inline, inline) {
-        placed(here, &goss::check("checks", text), node);
+        if text.contains("{{") {
+            files.template.set(true);
+        }
+        placed(here, &written_here(text, &files, &vars), node);
     }
     let mut includes = files.read.into_inner();
     for path in &checks.gossfiles {
@@ -129,6 +132,22 @@ fn read(here: &Here<'_>, checks: &mut Checks, inline: Option<&Node>, vars_node: 
     if !files.template.get() {
         // nobody sees them: they must not make anything stale
         checks.scopes = "{}".to_owned();
+    }
+}
+
+/// What is wrong with checks that are written in `builds.toml`; what they include is read.
+fn written_here(text: &str, files: &ProjectFiles<'_>, vars: &Vars) -> crate::diag::Diagnostics {
+    let name = "checks";
+    let own = goss::check(name, text);
+    if own.has_errors() {
+        return own;
+    }
+    let unknown = Unknown::default();
+    match goss::load(&Spec::Text { name, text }, files, vars, &unknown) {
+        Ok(suite) => suite.warnings,
+        // what the machine would say decides
+        Err(_) if unknown.asked.get() => own,
+        Err(faults) => faults,
     }
 }
 
@@ -238,7 +257,12 @@ impl Files for ProjectFiles<'_> {
             .literal_separator(true)
             .build();
         let matcher = matcher.map_err(|e| e.to_string())?.compile_matcher();
-        let below = world.list(&root.join(dir)).unwrap_or_default();
+        let names = Path::new(pattern.strip_prefix(dir).unwrap_or(pattern));
+        let names = names
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_)));
+        let below = world.find(&root.join(dir), names.count());
+        let below = below.unwrap_or_default();
         let full = below
             .iter()
             .filter_map(|path| Path::new(dir).join(path).to_str().map(ToOwned::to_owned));

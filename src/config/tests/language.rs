@@ -72,7 +72,7 @@ properties = { A = "b", C = { value = "d", user_configurable = false } }
 [stages.verify]
 from = "pack-ova"
 needs = ["tool"]
-checks = { command = { ok = { exec = "true", exit-status = 0 } } }
+checks = { gossfile = { "checks/*.yaml" = {} }, command = { ok = { exec = "true", exit-status = 0 } } }
 [targets]
 ova = ["pack-ova", "verify"]
 "#;
@@ -87,6 +87,8 @@ fn project() -> FakeWorld {
             "vars/mini.toml",
             "urls = [\"http://a/mini.iso\", \"http://b/mini.iso\"]\n",
         )
+        .file("checks/more.yaml", "file: {/etc/x: {exists: true}}\n")
+        .file("checks/below/none.yaml", "no gossfile")
         .file("vars/big.toml", "urls = [\"http://a/big.iso\"]\n")
         .file(
             "ks/ks.cfg",
@@ -201,8 +203,12 @@ fn hardware_login_and_shutdown_are_inherited_and_overridden() {
     assert_eq!(verify.ssh.user.to_string(), "admin");
     assert_eq!(
         verify.checks.inline.as_deref(),
-        Some(r#"{"command":{"ok":{"exec":"true","exit-status":0}}}"#)
+        Some(
+            r#"{"gossfile":{"checks/*.yaml":{}},"command":{"ok":{"exec":"true","exit-status":0}}}"#
+        )
     );
+    // what they include makes them stale, too
+    assert_eq!(verify.checks.includes, ["checks/more.yaml"]);
     let stage = stage(&loaded, "provision[os=big]");
     assert_eq!(
         (

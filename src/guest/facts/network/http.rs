@@ -19,6 +19,7 @@ use super::tls::{self, Trust};
 use super::{Answer, Network, Question, Truth, answer, late, unreached};
 use crate::guest::facts::system::Stream;
 use crate::guest::facts::{KEEP, too_long};
+use crate::net::percent_decoded;
 
 /// How often a redirection is followed.
 const HOPS: u32 = 10;
@@ -381,20 +382,10 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
 
 /// The login that a URL carries.
 fn of_url(url: &Url) -> Result<HeaderValue, String> {
-    let plain = |text: &str| percent(text);
     basic(
-        &plain(url.username()),
-        &plain(url.password().unwrap_or_default()),
+        &percent_decoded(url.username()),
+        &percent_decoded(url.password().unwrap_or_default()),
     )
-}
-
-fn percent(text: &str) -> String {
-    let pairs = format!("x={}", text.replace('+', "%2B"));
-    let mut pairs = url::form_urlencoded::parse(pairs.as_bytes());
-    pairs
-        .next()
-        .map(|(_, value)| value.into_owned())
-        .unwrap_or_default()
 }
 
 fn authorize(headers: &mut HeaderMap, proxy: &Url) -> Result<(), String> {
