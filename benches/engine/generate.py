@@ -54,7 +54,7 @@ def main():
         make.write("MAKEFLAGS += -rR\neverything:" + "".join(f" out/{r}" for r in roots) + "\n")
         for name, sources, inputs in stages:
             if shape == "true":
-                toml.write(f'[stages.{name}]\nkind = "command"\nrun = ["true"]\n\n')
+                toml.write(f'[stages.{name}]\nkind = "command"\nrun = ["true"]\nalways = true\n\n')
                 ninja.write(f"build out/{name}: true\n")
                 make.write(f"out/{name}:\n\t@true\n")
                 continue

@@ -13,7 +13,7 @@ packages_of() {
         apt dpkg dpkg-dev cpio python3 zstd xz-utils xorriso mtools mmdebstrap ;;
     test) echo openssh-server openssh-client dropbear-bin openssl mtools xorriso qemu-utils procps util-linux tar e2fsprogs \
         python3-venv python3-libvmdk curl virt-v2v libarchive-tools ;;
-    bench) echo packer sshpass jq e2fsprogs ;;
+    bench) echo packer sshpass jq e2fsprogs ninja-build make ;;
     *) echo "packages_of: no group $1" >&2; return 1 ;;
     esac
 }

@@ -23,6 +23,7 @@ mod runs;
 mod schema;
 mod screenshot;
 mod session;
+mod shortcut;
 mod signals;
 mod ssh;
 mod validate;

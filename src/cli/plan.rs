@@ -142,6 +142,13 @@ pub(super) fn make(
     Ok(plan)
 }
 
+/// How long a run of this plan takes, if all that will or may run has run before.
+pub(super) fn known_expected(session: &Session, plan: &Plan) -> Option<Duration> {
+    let known = |step: &plan::PlanStep| step.is_fresh() || step.expected.is_some();
+    let all = plan.has_work() && plan.steps.iter().all(known);
+    all.then(|| expected(session, plan))
+}
+
 /// How long what will or may run takes together, by how long each stage took last.
 fn expected(session: &Session, plan: &Plan) -> Duration {
     let steps = plan.steps.iter().filter(|step| !step.is_fresh());

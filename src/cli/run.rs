@@ -3,18 +3,22 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::ask::{Asker, Lend};
 use super::common::{Choice, Global};
 use super::session::{Session, plan_error, run_facts};
+use super::shortcut::Way;
 use super::{CliError, Exit, signals};
-use crate::engine::{self, Event, History, Limits, Redact, RunRequest, RunSummary, Sink};
+use crate::engine::{
+    self, Ended, Event, History, Limits, Redact, RunRequest, RunSummary, Sink, Untouched,
+};
 use crate::model::{Name, Redactor, Stage, StageKey};
 use crate::provider::vsphere::WhileAway;
 use crate::report::{self, Ordered, OutputKind, Paint, TerminalOptions, Verbosity};
-use crate::stages::{Executors, Host, OnError, server_of};
+use crate::stages::{Executors, Host, OnError, RunFacts, server_of};
 use crate::sys::{Cancel, FileLock, Holder, LockError};
 
 /// Build; only what is out of date runs
@@ -38,19 +42,19 @@ pub(super) struct RunArgs {
     on_error: OnErrorArg,
     /// Stop before each step of `provision` stages, for a look into the machine
     #[arg(long)]
-    debug: bool,
+    pub(super) debug: bool,
     /// Run again whenever something that the stages are made from changes, until Ctrl-C
     #[arg(short, long, conflicts_with_all = ["dry_run", "debug"])]
-    watch: bool,
+    pub(super) watch: bool,
     /// Do not show the stages' output (it is in the logs)
     #[arg(short, long)]
     pub(super) quiet: bool,
     /// Write a trace of the run to this file, for Perfetto or chrome://tracing
     #[arg(long, value_name = "FILE")]
-    trace: Option<PathBuf>,
+    pub(super) trace: Option<PathBuf>,
     /// Show what would run instead, as `forge plan` does
     #[arg(short = 'n', long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// `--on-error`.
@@ -79,6 +83,15 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
     if args.watch {
         return super::watch::run(global, &args);
     }
+    let way = Way::of(global, &args)?;
+    if let Some(exit) = way
+        .as_ref()
+        .map(|way| way.go(global, &args))
+        .transpose()?
+        .flatten()
+    {
+        return Ok(exit);
+    }
     let session = Session::load(global, &args.choice)?;
     once(global, &args, &session, display(global, args.quiet))
 }
@@ -88,18 +101,56 @@ pub(super) fn once(
     global: &Global,
     args: &RunArgs,
     session: &Session,
-    (sink, lend): (Arc<dyn Sink>, Lend),
+    shown: (Arc<dyn Sink>, Lend),
 ) -> Result<Exit, CliError> {
     let stages = session.select(&args.choice, &args.targets)?;
     if args.dry_run {
         return super::plan::show(global, session, &stages, &args.force);
     }
-    let forced = forced(session, &args.force)?;
+    let job = Job {
+        stages,
+        untouched: Untouched::default(),
+        targets: session.target_names(&args.targets),
+        forced: forced(session, &args.force)?,
+        facts: run_facts(),
+        lock: None,
+    };
+    let (way, targets) = (Way::of(global, args)?, job.targets.clone());
+    work(args, session, job, shown, &|host, ended| {
+        if let Some(way) = &way {
+            way.keep(session, host, ended, &targets);
+        }
+    })
+}
+
+/// What is to be done.
+pub(super) struct Job {
+    /// In topological order.
+    pub(super) stages: Vec<StageKey>,
+    pub(super) untouched: Untouched,
+    /// What was asked for, for people.
+    pub(super) targets: Vec<String>,
+    pub(super) forced: BTreeSet<Name>,
+    pub(super) facts: RunFacts,
+    /// The project's lock, if it is held already.
+    pub(super) lock: Option<FileLock>,
+}
+
+/// Does the job; `done` hears of a run that ended well.
+pub(super) fn work(
+    args: &RunArgs,
+    session: &Session,
+    mut job: Job,
+    (sink, lend): (Arc<dyn Sink>, Lend),
+    done: &dyn Fn(&Host, &Ended),
+) -> Result<Exit, CliError> {
     let runtime = super::common::runtime()?;
-    let summary = runtime.block_on(async {
+    let exit = runtime.block_on(async {
         let sink = traced(sink, args.trace.as_deref())?;
-        let facts = run_facts();
-        let _lock = project_lock(session, &args.targets, sink.as_ref()).await?;
+        let _lock = match job.lock.take() {
+            Some(lock) => lock,
+            None => project_lock(session, &args.targets, sink.as_ref()).await?,
+        };
         let cancel = Cancel::new();
         let teller = Arc::clone(&sink);
         let tell: Arc<dyn Fn(String) + Send + Sync> = Arc::new(move |message| {
@@ -112,25 +163,35 @@ pub(super) fn once(
             cancel: cancel.clone(),
             tell: Arc::clone(&tell),
         };
-        let host = session.host_while(facts, args.on_error.into(), &around)?;
+        let host = session.host_while(job.facts.clone(), args.on_error.into(), &around)?;
         if args.debug || matches!(args.on_error, OnErrorArg::Ask) {
             let _ = host.attendant.set(Arc::new(Asker::new(args.debug, lend)));
         }
         signals::watch(&cancel, move |message| tell(message.to_owned()));
         recover(&host, sink.as_ref()).await;
-        lost(session, &stages, &host, sink.as_ref()).await;
-        if let Err(error) = preflight(session, &stages, &host, &forced).await {
-            host.close().await;
-            return Err(error);
+        lost(session, &job.stages, &host, sink.as_ref()).await;
+        let expected = match preflight(session, &job.stages, &host, &job.forced).await {
+            Ok(known) => known,
+            Err(error) => {
+                host.close().await;
+                return Err(error);
+            }
+        };
+        let request = RunRequest {
+            expected,
+            ..request(session, args, job, &host)
+        };
+        let ended = drive(session, request, Arc::clone(&host), sink, cancel).await;
+        let exit = exit(&ended.summary);
+        if exit == Exit::Done {
+            done(&host, &ended);
         }
-        let request = request(session, args, stages, forced, &host);
-        let summary = drive(session, request, Arc::clone(&host), sink, cancel).await;
         host.close().await;
-        Ok::<_, CliError>(summary)
+        Ok::<_, CliError>(exit)
     })?;
     // a blocking look-up that hangs must not keep a finished run alive
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
-    Ok(exit(&summary))
+    Ok(exit)
 }
 
 async fn drive(
@@ -139,13 +200,13 @@ async fn drive(
     host: Arc<Host>,
     sink: Arc<dyn Sink>,
     cancel: Cancel,
-) -> RunSummary {
+) -> Ended {
     let redactor = Redactor::new(session.loaded.secrets.values());
     let redact: Redact = Arc::new(move |line| redactor.redact(line).into_owned());
     let (store, db) = (Arc::clone(&host.store), Arc::clone(&host.db));
     let teller = Arc::clone(&sink);
     let history = Arc::new(History::new(request.run_id.clone(), Arc::clone(&db), sink));
-    let summary = engine::run(
+    let ended = engine::run(
         request,
         Arc::new(Executors { host }),
         (Arc::clone(&store), db),
@@ -162,21 +223,17 @@ async fn drive(
             message,
         });
     }
-    summary
+    ended
 }
 
-fn request(
-    session: &Session,
-    args: &RunArgs,
-    stages: Vec<StageKey>,
-    forced: BTreeSet<Name>,
-    host: &Host,
-) -> RunRequest {
+fn request(session: &Session, args: &RunArgs, job: Job, host: &Host) -> RunRequest {
     RunRequest {
         project: Arc::clone(&session.project),
-        stages,
-        targets: session.target_names(&args.targets),
-        forced,
+        stages: job.stages,
+        untouched: job.untouched,
+        expected: None,
+        targets: job.targets,
+        forced: job.forced,
         limits: limits(session, args.jobs),
         fail_fast: args.fail_fast,
         run_id: host.run.id.clone(),
@@ -229,13 +286,23 @@ pub(super) fn forced(session: &Session, names: &[String]) -> Result<BTreeSet<Nam
         .collect()
 }
 
+/// What others hear who wait for the project.
+pub(super) fn lock_holder(targets: &[String]) -> String {
+    format!("forge run {}", targets.join(" ")).trim().to_owned()
+}
+
+/// The file whose lock the forge has that works on a project.
+pub(super) fn lock_path(state_dir: &Path) -> PathBuf {
+    state_dir.join("lock")
+}
+
 /// One forge at a time works on a project; the second one waits and says for whom.
 async fn project_lock(
     session: &Session,
     targets: &[String],
     sink: &dyn Sink,
 ) -> Result<FileLock, CliError> {
-    let what = format!("forge run {}", targets.join(" "));
+    let what = lock_holder(targets);
     let tell = |holder: Option<Holder>| {
         let who = holder.map_or_else(
             || "another forge".to_owned(),
@@ -246,7 +313,7 @@ async fn project_lock(
             message: format!("waiting for {who}, which works on this project"),
         });
     };
-    FileLock::acquire(&session.state_dir().join("lock"), what.trim(), tell)
+    FileLock::acquire(&lock_path(&session.state_dir()), &what, tell)
         .await
         .map_err(|error| match error {
             LockError::Held(_) => CliError::environment("the project is locked"),
@@ -282,21 +349,22 @@ async fn recover(host: &Host, sink: &dyn Sink) {
 }
 
 /// Tells all that stands in the way before anything runs: inputs that are not there, and what servers lack. Those are asked
-/// nothing when nothing is to be done there.
+/// nothing when nothing is to be done there. Gives how long the run will take, if that is known.
 async fn preflight(
     session: &Session,
     stages: &[StageKey],
     host: &Host,
     forced: &BTreeSet<Name>,
-) -> Result<(), CliError> {
+) -> Result<Option<Duration>, CliError> {
     let plan = session.plan(host, stages, forced);
     let plan = plan.map_err(|e| plan_error(&e))?;
     let on_server = |stage: &Stage| server_of(host, stage).is_some();
+    let expected = super::plan::known_expected(session, &plan);
     if !plan.has_work() || !session.stages(stages).any(on_server) {
-        return Ok(());
+        return Ok(expected);
     }
     let errors = crate::stages::preflight(host, session.stages(stages), false).await;
-    super::error::unmet(errors).map_or(Ok(()), Err)
+    super::error::unmet(errors).map_or(Ok(expected), Err)
 }
 
 /// Looks whether the machines on servers are as they were left.
@@ -310,7 +378,7 @@ async fn lost(session: &Session, stages: &[StageKey], host: &Host, sink: &dyn Si
 }
 
 /// Also writes a trace, if that is asked for.
-fn traced(sink: Arc<dyn Sink>, file: Option<&Path>) -> Result<Arc<dyn Sink>, CliError> {
+pub(super) fn traced(sink: Arc<dyn Sink>, file: Option<&Path>) -> Result<Arc<dyn Sink>, CliError> {
     let Some(path) = file else { return Ok(sink) };
     let file = std::fs::File::create(path).map_err(|e| {
         CliError::environment(format!("cannot write the trace {}: {e}", path.display()))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::common::{Choice, Global};
 use super::{CliError, world::RealWorld};
-use crate::config::{self, Loaded};
+use crate::config::{self, Asked, Loaded, Remembering};
 use crate::model::{
     Late, Name, Project, ProviderKind, Size, Stage, StageKey, Text, UnresolvedError,
 };
@@ -34,6 +34,11 @@ pub(super) struct Session {
     pub(super) loaded: Loaded,
     pub(super) project: Arc<Project>,
     pub(super) graph: Graph,
+    /// Stages that are needed, are not in the project as far as it is known here, and are up to date.
+    pub(super) given: Vec<StageKey>,
+    /// What loading asked, and the warnings that it gave, as they were shown.
+    pub(super) asked: Vec<Asked>,
+    pub(super) warned: String,
 }
 
 impl Session {
@@ -49,9 +54,15 @@ impl Session {
         wanted: Warn,
     ) -> Result<Self, CliError> {
         let root = find_project(global)?;
-        let loaded = config::load(&root, &RealWorld, &choice.overrides())?;
-        warn(global, choice, &loaded, wanted)?;
-        Self::of(global, root, loaded)
+        let world = Remembering::new(&RealWorld);
+        let loaded = config::load(&root, &world, &choice.overrides())?;
+        let warned = warnings(global, choice, &loaded, wanted)?;
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), warned.as_bytes());
+        Ok(Self {
+            asked: world.into_asked(),
+            warned,
+            ..Self::of(global, root, loaded)?
+        })
     }
 
     /// The session of a project that has been loaded.
@@ -64,6 +75,9 @@ impl Session {
             loaded,
             project,
             graph,
+            given: Vec::new(),
+            asked: Vec::new(),
+            warned: String::new(),
         })
     }
 
@@ -122,16 +136,8 @@ impl Session {
         run: &str,
         tell: &dyn Fn(String),
     ) -> Result<(Arc<Store>, Arc<Db>), CliError> {
-        let store = Arc::new(open_store_as(&self.cache, run)?);
-        if let Some(text) = cleaned_up(&store) {
-            tell(text);
-        }
-        let db = Db::open(&self.state_dir().join("forge.db")).map_err(|e| store_error(&e))?;
-        for warning in db.take_warnings() {
-            super::common::warn(&warning);
-        }
-        store.register(&self.root).map_err(|e| store_error(&e))?;
-        Ok((store, Arc::new(db)))
+        let store = open_for(&self.root, &self.cache, run, tell)?;
+        Ok((store, open_records(&self.state_dir())?))
     }
 
     /// All that surrounds the stages of a command that runs none of them to its end.
@@ -250,13 +256,38 @@ impl Session {
     ) -> Result<Plan, PlanError> {
         let facts = self.survey(host, keys);
         let records = host.db.records(&host.store);
-        crate::plan::make(&self.project, &self.graph, keys, &facts, &records, forced)
+        let wanted = (keys, self.given.as_slice());
+        crate::plan::make_part(&self.project, &self.graph, wanted, &facts, &records, forced)
     }
 
     /// Facts for the whole selection, for a plan.
     pub(super) fn survey(&self, host: &Host, keys: &[StageKey]) -> Facts {
         crate::stages::survey_all(host, self.stages(keys))
     }
+}
+
+/// Opens the store for a project; `tell` hears what was finished for killed forges.
+pub(super) fn open_for(
+    root: &Path,
+    cache: &Path,
+    run: &str,
+    tell: &dyn Fn(String),
+) -> Result<Arc<Store>, CliError> {
+    let store = open_store_as(cache, run)?;
+    if let Some(text) = cleaned_up(&store) {
+        tell(text);
+    }
+    store.register(root).map_err(|e| store_error(&e))?;
+    Ok(Arc::new(store))
+}
+
+/// Opens a project's records.
+pub(super) fn open_records(state_dir: &Path) -> Result<Arc<Db>, CliError> {
+    let db = Db::open(&state_dir.join("forge.db")).map_err(|e| store_error(&e))?;
+    for warning in db.take_warnings() {
+        super::common::warn(&warning);
+    }
+    Ok(Arc::new(db))
 }
 
 /// What a run is called and when it began.
@@ -274,8 +305,13 @@ pub(super) fn run_facts() -> RunFacts {
     }
 }
 
-/// Shows the warnings of loading.
-fn warn(global: &Global, choice: &Choice, loaded: &Loaded, wanted: Warn) -> Result<(), CliError> {
+/// The warnings of loading, as they are shown.
+fn warnings(
+    global: &Global,
+    choice: &Choice,
+    loaded: &Loaded,
+    wanted: Warn,
+) -> Result<String, CliError> {
     let chosen = choice.selection(&loaded.project, &[])?.axes;
     let is_chosen = |axis: &Name, value: &String| match chosen.get(axis) {
         Some(values) => values.contains(value),
@@ -291,11 +327,10 @@ fn warn(global: &Global, choice: &Choice, loaded: &Loaded, wanted: Warn) -> Resu
             .iter()
             .all(|(axis, value)| wanted == Warn::OfAll || is_chosen(axis, value))
     });
-    if !warnings.is_empty() {
-        let text = crate::diag::render(&warnings, global.colour_stderr());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    if warnings.is_empty() {
+        return Ok(String::new());
     }
-    Ok(())
+    Ok(crate::diag::render(&warnings, global.colour_stderr()))
 }
 
 pub(super) fn find_project(global: &Global) -> Result<PathBuf, CliError> {

@@ -4,6 +4,7 @@
 //! mean: templates rendered, defaults filled in, references resolved, at all values of the axes. Nothing here reads a
 //! file or the environment but through [`World`]; faults are collected, never returned early.
 
+mod asked;
 mod expand;
 mod keys;
 mod loader;
@@ -15,6 +16,7 @@ mod template;
 mod tree;
 mod world;
 
+pub use asked::{Asked, Question, Remembering};
 pub use schema::schema;
 pub use world::{Loaded, Overrides, PathKind, Secrets, VariableRow, VariableTable, World, load};
 

@@ -2,10 +2,13 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::source::Window;
 use super::{Diagnostic, Diagnostics, Label, Severity, SourceMap};
 
 /// Lines longer than this are folded around the place.
 const WIDTH: usize = 140;
+/// So many are drawn in full, the others have a line each.
+const IN_FULL: usize = 20;
 
 /// Draws all diagnostics, one after the other with an empty line between, each ending in a new line. `colour` turns ANSI
 /// colours on.
@@ -17,11 +20,32 @@ pub fn render(diagnostics: &Diagnostics, colour: bool) -> String {
         Renderer::plain()
     }
     .term_width(WIDTH);
-    let drawn: Vec<String> = diagnostics
-        .iter()
-        .map(|d| one(d, &diagnostics.sources, &renderer) + "\n")
-        .collect();
-    drawn.join("\n")
+    let sources = &diagnostics.sources;
+    let in_full = diagnostics.iter().take(IN_FULL);
+    let drawn: Vec<String> = in_full.map(|d| one(d, sources, &renderer) + "\n").collect();
+    let mut text = drawn.join("\n");
+    let mut rest = diagnostics.iter().skip(IN_FULL).peekable();
+    if rest.peek().is_some() {
+        text.push('\n');
+    }
+    for diagnostic in rest {
+        text.push_str(&short(diagnostic, sources));
+    }
+    text
+}
+
+/// A line for a diagnostic: whoever has so many first mends the cause that several of them have.
+fn short(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
+    let severity = match diagnostic.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let place = diagnostic
+        .labels
+        .first()
+        .map(|label| sources.place(label.span));
+    let place = place.map_or_else(String::new, |place| format!("{place}: "));
+    format!("{severity}: {place}{}\n", diagnostic.message)
 }
 
 fn one(diagnostic: &Diagnostic, sources: &SourceMap, renderer: &Renderer) -> String {
@@ -38,9 +62,15 @@ fn one(diagnostic: &Diagnostic, sources: &SourceMap, renderer: &Renderer) -> Str
             .take_while(|label| label.span.file == first.span.file)
             .count();
         if let Some(source) = sources.get(first.span.file) {
-            let mut snippet = Snippet::source(&source.text).path(&source.name);
+            let starts = rest[..same].iter().map(|label| label.span.start);
+            let ends = rest[..same].iter().map(|label| label.span.end);
+            let range = starts.min().unwrap_or(0)..ends.max().unwrap_or(0);
+            let window = source.window(range);
+            let mut snippet = Snippet::source(window.text)
+                .path(&source.name)
+                .line_start(window.line);
             for label in &rest[..same] {
-                snippet = snippet.annotation(annotation(label, &source.text, primary));
+                snippet = snippet.annotation(annotation(label, &window, primary));
                 primary = false;
             }
             group = group.element(snippet);
@@ -56,11 +86,12 @@ fn one(diagnostic: &Diagnostic, sources: &SourceMap, renderer: &Renderer) -> Str
 /// A label's annotation, its span brought to character borders inside of the text.
 fn annotation<'a>(
     label: &'a Label,
-    text: &str,
+    window: &Window<'_>,
     primary: bool,
 ) -> annotate_snippets::Annotation<'a> {
-    let border = |mut at: usize| {
-        at = at.min(text.len());
+    let text = window.text;
+    let border = |at: usize| {
+        let mut at = at.saturating_sub(window.start).min(text.len());
         while !text.is_char_boundary(at) {
             at -= 1;
         }
@@ -125,6 +156,22 @@ mod tests {
 
         warning: no place
         "#);
+    }
+
+    #[test]
+    fn of_very_many_the_first_are_drawn_in_full() {
+        let mut sources = SourceMap::default();
+        let file = sources.add("builds.toml", "x\n".repeat(40));
+        let mut all = Diagnostics::default();
+        all.sources = Arc::new(sources);
+        for n in 0..30 {
+            let fault = Diagnostic::error("x", format!("fault {n}"));
+            all.push(fault.label(Span::new(file, 2 * n..2 * n + 1), ""));
+        }
+        let text = render(&all, false);
+        assert_eq!(text.matches("--> builds.toml:").count(), IN_FULL, "{text}");
+        let tail = "error: builds.toml:29: fault 28\nerror: builds.toml:30: fault 29\n";
+        assert!(text.ends_with(tail), "{text}");
     }
 
     #[test]

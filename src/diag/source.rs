@@ -50,6 +50,33 @@ impl Source {
     }
 }
 
+/// Whole lines of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window<'a> {
+    pub(super) text: &'a str,
+    /// Where it begins in the file.
+    pub(super) start: usize,
+    /// The number of its first line; the first line of the file is 1.
+    pub(super) line: usize,
+}
+
+impl Source {
+    /// The lines that `range` touches: what is said of a few lines must not cost reading all of a long file.
+    pub(super) fn window(&self, range: Range<usize>) -> Window<'_> {
+        let lines = self.lines();
+        let line_of = |at: usize| lines.partition_point(|start| *start <= at).max(1);
+        let line = line_of(range.start.min(self.text.len()));
+        let start = lines.get(line - 1).copied().unwrap_or(0);
+        let last = line_of(range.end.clamp(start, self.text.len()));
+        let end = lines.get(last).copied().unwrap_or(self.text.len());
+        Window {
+            text: self.text.get(start..end).unwrap_or_default(),
+            start,
+            line,
+        }
+    }
+}
+
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Source({}, {} bytes)", self.name, self.text.len())

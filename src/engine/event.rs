@@ -17,6 +17,8 @@ pub enum Event {
         targets: Vec<String>,
         /// How many stages are selected, fresh ones included.
         total: usize,
+        /// How long it will take, by how long everything that will or may run took last time; none if some of it is new.
+        expected: Option<Duration>,
     },
     /// A stage is up to date: nothing to do.
     StageCached {
@@ -169,6 +171,8 @@ pub struct RunSummary {
     pub elapsed: Duration,
     /// What users take away: paths relative to the project, with sizes in bytes.
     pub artifacts: Vec<(String, u64)>,
+    /// How many stages that were up to date, and how many files, there are beside those that are named.
+    pub unnamed: (usize, usize),
 }
 
 /// What an installer has reported, in one text; name and message may be empty.

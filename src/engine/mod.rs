@@ -17,6 +17,6 @@ mod tests;
 pub use event::{Event, Outcome, RunSummary, Sink, StageFailure, reported};
 pub use history::History;
 pub use output::{Output, Redact};
-pub use run::{ExecError, Executor, Found, RunRequest, StageContext, run};
+pub use run::{Ended, ExecError, Executor, Found, RunRequest, StageContext, Untouched, run};
 pub use schedule::{Demand, Limits, Pools, Schedule};
 pub use settle::listed;

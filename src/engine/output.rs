@@ -45,13 +45,15 @@ impl Output {
         sink: Arc<dyn Sink>,
         redact: Redact,
     ) -> std::io::Result<Self> {
-        if let Some(dir) = path.parent() {
-            std::fs::create_dir_all(dir)?;
-        }
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)?;
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).append(true);
+        let log = match (options.open(path), path.parent()) {
+            (Err(e), Some(dir)) if e.kind() == std::io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(dir)?;
+                options.open(path)?
+            }
+            (opened, _) => opened?,
+        };
         let inner = Inner {
             log: Some(log),
             tail: VecDeque::new(),

@@ -12,9 +12,9 @@ use super::settle::{Settled, settle};
 use super::{
     Demand, Event, Limits, Outcome, Output, Pools, Redact, RunSummary, Schedule, Sink, StageFailure,
 };
-use crate::model::{Artifact, Name, Project, Stage, StageKey};
+use crate::model::{Artifact, Digest, Name, Project, Stage, StageKey};
 use crate::plan::{Facts, Ingredients};
-use crate::store::{Db, Store};
+use crate::store::{Db, Store, StoreError};
 use crate::sys::Cancel;
 
 /// How a stage did not end with an artifact.
@@ -90,8 +90,12 @@ pub trait Executor: Send + Sync {
 pub struct RunRequest {
     /// The project.
     pub project: Arc<Project>,
-    /// The selected stages in topological order, closed under needs.
+    /// The selected stages in topological order, closed under needs but for those that are `untouched`.
     pub stages: Vec<StageKey>,
+    /// What is known to be up to date.
+    pub untouched: Untouched,
+    /// How long it will take, if that is known.
+    pub expected: Option<Duration>,
     /// What was asked for, for people.
     pub targets: Vec<String>,
     /// Stages that run whatever their record says.
@@ -104,6 +108,26 @@ pub struct RunRequest {
     pub run_id: String,
     /// Where logs go: one file per stage.
     pub logs: PathBuf,
+}
+
+/// Stages of a run that are known to be up to date before it begins: they count, but are not looked at.
+#[derive(Clone, Debug, Default)]
+pub struct Untouched {
+    /// Which, in topological order.
+    pub stages: Vec<StageKey>,
+    /// What they have left, as far as others need it.
+    pub artifacts: BTreeMap<StageKey, Arc<Artifact>>,
+    /// What users take away of them: paths relative to the project, with sizes in bytes.
+    pub files: Vec<(String, u64)>,
+}
+
+/// How a run has ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// In words and numbers.
+    pub summary: RunSummary,
+    /// What the stages have left that were up to date or ran, with the fingerprints of their records.
+    pub settled: BTreeMap<StageKey, (Arc<Artifact>, Digest)>,
 }
 
 /// What the tasks of a run share.
@@ -125,7 +149,7 @@ pub async fn run(
     sink: Arc<dyn Sink>,
     redact: Redact,
     cancel: Cancel,
-) -> RunSummary {
+) -> Ended {
     let started = Instant::now();
     let known: HashMap<&StageKey, &Stage> = request
         .project
@@ -152,10 +176,13 @@ pub async fn run(
     shared.sink.event(Event::RunStarted {
         run: shared.request.run_id.clone(),
         targets: shared.request.targets.clone(),
-        total: stages.len(),
+        expected: shared.request.expected,
+        total: stages.len() + shared.request.untouched.stages.len(),
     });
     let mut driver = Driver::new(shared, stages);
+    tell(&driver.shared, driver.shared.db.gather(true));
     driver.drive().await;
+    tell(&driver.shared, driver.shared.db.gather(false));
     let mut summary = driver.summary;
     summary.interrupted = driver.shared.cancel.is_cancelled() && !driver.stopped_by_failure;
     summary.elapsed = started.elapsed();
@@ -163,7 +190,20 @@ pub async fn run(
         .shared
         .sink
         .event(Event::RunFinished(summary.clone()));
-    summary
+    Ended {
+        summary,
+        settled: driver.settled,
+    }
+}
+
+/// What could not be written is a warning: a record that is lost means that a stage runs again.
+fn tell(shared: &Shared, written: Result<(), StoreError>) {
+    if let Err(error) = written {
+        shared.sink.event(Event::Warning {
+            stage: None,
+            message: error.to_string(),
+        });
+    }
 }
 
 struct Driver {
@@ -171,9 +211,12 @@ struct Driver {
     stages: Vec<Arc<Stage>>,
     schedule: Schedule,
     artifacts: BTreeMap<StageKey, Arc<Artifact>>,
+    settled: BTreeMap<StageKey, (Arc<Artifact>, Digest)>,
     ran: BTreeSet<StageKey>,
     summary: RunSummary,
     stopped_by_failure: bool,
+    /// When the first of what is not written yet was left.
+    gathered_since: Option<tokio::time::Instant>,
 }
 
 impl Driver {
@@ -204,14 +247,32 @@ impl Driver {
         let pools = Pools::of(&shared.request.project.pools, &stages);
         let limits = shared.request.limits;
         let schedule = Schedule::new(&needs, demands, &cost, limits).with_pools(pools);
+        let Untouched {
+            stages: untouched,
+            artifacts,
+            files,
+        } = shared.request.untouched.clone();
+        for stage in &untouched {
+            shared.sink.event(Event::StageCached {
+                stage: stage.clone(),
+                early_cutoff: false,
+            });
+        }
+        let summary = RunSummary {
+            cached: untouched,
+            artifacts: files,
+            ..RunSummary::default()
+        };
         Self {
             shared,
             stages,
             schedule,
-            artifacts: BTreeMap::new(),
+            artifacts,
+            settled: BTreeMap::new(),
             ran: BTreeSet::new(),
-            summary: RunSummary::default(),
+            summary,
             stopped_by_failure: false,
+            gathered_since: None,
         }
     }
 
@@ -225,7 +286,7 @@ impl Driver {
                 let task = self.settle(next);
                 tasks.spawn(async move { (next, task.await) });
             }
-            let Some(joined) = tasks.join_next().await else {
+            let Some(joined) = self.next_end(&mut tasks).await else {
                 break;
             };
             match joined {
@@ -236,6 +297,30 @@ impl Driver {
                 }),
             }
         }
+    }
+
+    /// The next stage to end. What those before it have left is written within a moment.
+    async fn next_end<T: 'static>(
+        &mut self,
+        tasks: &mut JoinSet<T>,
+    ) -> Option<Result<T, tokio::task::JoinError>> {
+        /// Short stages end more often than this, and are written together.
+        const MOMENT: Duration = Duration::from_millis(20);
+        if self.shared.db.has_gathered() {
+            let since = self
+                .gathered_since
+                .get_or_insert_with(tokio::time::Instant::now);
+            let until = *since + MOMENT;
+            if tokio::time::Instant::now() < until {
+                tokio::select! {
+                    joined = tasks.join_next() => return joined,
+                    () = tokio::time::sleep_until(until) => {}
+                }
+            }
+            tell(&self.shared, self.shared.db.flush());
+        }
+        self.gathered_since = None;
+        tasks.join_next().await
     }
 
     fn settle(&self, index: usize) -> impl Future<Output = Settled> + Send + 'static {
@@ -256,12 +341,16 @@ impl Driver {
     fn ended(&mut self, index: usize, settled: Settled) {
         let key = self.stages[index].key.clone();
         match settled {
-            Settled::Cached(artifact) => {
+            Settled::Cached(artifact, fingerprint) => {
+                let settled = (Arc::clone(&artifact), fingerprint);
+                self.settled.insert(key.clone(), settled);
                 self.artifacts.insert(key.clone(), artifact);
                 self.summary.cached.push(key);
                 self.schedule.done(index);
             }
-            Settled::Ran(artifact, elapsed) => {
+            Settled::Ran(artifact, fingerprint, elapsed) => {
+                let settled = (Arc::clone(&artifact), fingerprint);
+                self.settled.insert(key.clone(), settled);
                 self.artifacts.insert(key.clone(), artifact);
                 self.ran.insert(key.clone());
                 self.summary.ran.push((key, elapsed));

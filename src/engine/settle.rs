@@ -6,15 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::run::{ExecError, Found, Shared, StageContext};
 use super::{Event, Outcome, Output, StageFailure};
-use crate::model::{Artifact, Digest, Stage, StageKey};
-use crate::plan::{self, Decision, Record};
+use crate::model::{Artifact, Digest, Stage, StageKey, StageKind};
+use crate::plan::{self, Decision, Facts, Record};
 
 /// How a stage was settled.
 pub(super) enum Settled {
-    /// Its artifact was there.
-    Cached(Arc<Artifact>),
-    /// It ran.
-    Ran(Arc<Artifact>, Duration),
+    /// Its artifact was there, under this fingerprint.
+    Cached(Arc<Artifact>, Digest),
+    /// It ran, and its artifact was recorded under this fingerprint.
+    Ran(Arc<Artifact>, Digest, Duration),
     /// It failed for good.
     Failed(Box<StageFailure>, Duration),
     /// It was asked to stop.
@@ -28,9 +28,7 @@ pub(super) async fn settle(
     upstream: BTreeMap<StageKey, Arc<Artifact>>,
     upstream_ran: bool,
 ) -> Settled {
-    let (executor, asked) = (Arc::clone(&shared.executor), Arc::clone(&stage));
-    let facts = tokio::task::spawn_blocking(move || executor.facts(&asked)).await;
-    let facts = match facts.unwrap_or_else(|e| Err(e.to_string())) {
+    let facts = match facts(&shared, &stage).await {
         Ok(facts) => facts,
         Err(message) => return fail_early(message),
     };
@@ -55,6 +53,7 @@ pub(super) async fn settle(
                     message: error.to_string(),
                 });
             }
+            let fingerprint = record.fingerprint;
             let artifact = Arc::new(record.artifact);
             if let Err(failure) = shared.executor.restore(&stage, &artifact).await {
                 return Settled::Failed(Box::new(failure), Duration::ZERO);
@@ -64,16 +63,26 @@ pub(super) async fn settle(
                 stage: stage.key.clone(),
                 early_cutoff: upstream_ran,
             });
-            return Settled::Cached(artifact);
+            return Settled::Cached(artifact, fingerprint);
         }
         Decision::Stale(reasons) => reasons,
     };
     let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
     let settled = attempts(&shared, &stage, upstream, Arc::new(ingredients), reasons).await;
-    if let Settled::Ran(artifact, _) = &settled {
+    if let Settled::Ran(artifact, ..) = &settled {
         publish(&shared, &stage, artifact).await;
     }
     settled
+}
+
+/// What the outside contributes. Files are read on a thread that may wait for the disk.
+async fn facts(shared: &Shared, stage: &Arc<Stage>) -> Result<Facts, String> {
+    let (executor, asked) = (Arc::clone(&shared.executor), Arc::clone(stage));
+    if plan::inputs_of(stage).is_empty() && !plan::rereads(stage) {
+        return executor.facts(&asked);
+    }
+    let facts = tokio::task::spawn_blocking(move || executor.facts(&asked)).await;
+    facts.unwrap_or_else(|e| Err(e.to_string()))
 }
 
 fn fail_early(message: String) -> Settled {
@@ -133,7 +142,7 @@ async fn attempts(
                 let made_from = (&ingredients, &upstream);
                 let times = (started_at, elapsed);
                 match keep(shared, stage, artifact, made_from, found, times, &output).await {
-                    Ok(artifact) => return Settled::Ran(artifact, elapsed),
+                    Ok(settled) => return settled,
                     Err(failure) => failure,
                 }
             }
@@ -163,16 +172,17 @@ async fn keep(
     found: Found,
     times: (SystemTime, Duration),
     output: &Output,
-) -> Result<Arc<Artifact>, StageFailure> {
+) -> Result<Settled, StageFailure> {
     let ingredients = looked_again(shared, stage, made_from, (found, times.0), output).await;
-    commit(
+    let (artifact, fingerprint) = commit(
         shared,
         stage,
         &ingredients,
         artifact,
         times,
         output.log_path(),
-    )
+    )?;
+    Ok(Settled::Ran(artifact, fingerprint, times.1))
 }
 
 /// What the stage was made from, now that it is known what it has read: with the files that it found, and without trust in
@@ -229,6 +239,15 @@ pub fn listed(names: &[String]) -> String {
 
 /// Shows a recorded artifact; a failure is a warning, for the next run does it again.
 async fn publish(shared: &Shared, stage: &Stage, artifact: &Artifact) {
+    // a server may take its time, and what is gathered holds others up
+    if !matches!(stage.kind, StageKind::Command(_))
+        && let Err(error) = shared.db.flush()
+    {
+        shared.sink.event(Event::Warning {
+            stage: Some(stage.key.clone()),
+            message: error.to_string(),
+        });
+    }
     if let Err(failure) = shared.executor.publish(stage, artifact).await {
         shared.sink.event(Event::Warning {
             stage: Some(stage.key.clone()),
@@ -245,7 +264,7 @@ fn commit(
     artifact: Artifact,
     (started, elapsed): (SystemTime, Duration),
     log: &std::path::Path,
-) -> Result<Arc<Artifact>, StageFailure> {
+) -> Result<(Arc<Artifact>, Digest), StageFailure> {
     let fingerprint = ingredients.fingerprint();
     let record = Record {
         stage: stage.key.clone(),
@@ -271,7 +290,7 @@ fn commit(
         outcome,
         elapsed,
     });
-    Ok(artifact)
+    Ok((artifact, fingerprint))
 }
 
 async fn attempt_once(

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Name, Text};
 
 /// Something outside `builds.toml` that a stage reads: its content is an ingredient.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
     /// One file or directory (taken as a tree), relative to the project.
     Path(String),
@@ -31,7 +33,7 @@ impl Input {
 }
 
 /// `kind = "command"`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Command {
     /// What to run.
     pub run: CommandLine,
@@ -63,7 +65,7 @@ impl Command {
 }
 
 /// How a command tells what it has read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Discovery {
     /// In a file with a rule of Make, relative to the project.
     Depfile(String),
@@ -72,7 +74,7 @@ pub enum Discovery {
 }
 
 /// How a command is written.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CommandLine {
     /// A line for `sh -c`.
     Shell(Text),

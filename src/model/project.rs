@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Name, Size, Stage, StageKey, Text};
 
 /// A loaded project: all stages at all values of the axes they take part in.
@@ -70,7 +72,7 @@ pub enum ProviderKind {
 }
 
 /// Limits for what runs at one time. `None`: derived from the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Stages.
     pub jobs: Option<u32>,

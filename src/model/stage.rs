@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Checkpointing, Checksum, Command, Duration, Hardware, Keys, Layout, Name, PackOva, Ssh,
     StageKey, Text, Trim,
@@ -29,7 +31,7 @@ pub struct Stage {
 }
 
 /// A place in a file of the project.
-#[derive(std::clone::Clone, Debug, PartialEq, Eq)]
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Relative to the project.
     pub file: String,

@@ -6,10 +6,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Digest, Name, StageKey};
 
 /// A value that is filled in when the stage runs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Late {
     /// `stages.NAME.outputs.X`: the path of another stage's output; a dependency.
     Output {
@@ -20,7 +22,8 @@ pub enum Late {
     },
     /// `outputs.X`: the path of the stage's own output.
     OwnOutput(Name),
-    /// A variable of a scope that is secret.
+    /// A variable of a scope that is secret. It is never written anywhere, so that a text with one cannot be serialized.
+    #[serde(skip)]
     Secret {
         /// The scope.
         scope: Name,
@@ -43,7 +46,7 @@ pub enum Late {
 }
 
 /// The volatile facts of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RunVar {
     /// `run.date`: RFC 3339, UTC, seconds.
     Date,
@@ -54,7 +57,7 @@ pub enum RunVar {
 }
 
 /// A piece of a [`Text`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// As it is.
     Literal(String),
@@ -68,7 +71,8 @@ pub enum Part {
 pub struct UnresolvedError(pub String);
 
 /// A rendered string setting.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Text {
     parts: Vec<Part>,
 }

@@ -195,11 +195,26 @@ pub fn make(
     records: &dyn Records,
     forced: &BTreeSet<Name>,
 ) -> Result<Plan, PlanError> {
+    make_part(project, graph, (keys, &[]), facts, records, forced)
+}
+
+/// As [`make`], for some stages of a project; the stages `given` are known to be as they were recorded last.
+pub fn make_part(
+    project: &Project,
+    graph: &Graph,
+    (keys, given): (&[StageKey], &[StageKey]),
+    facts: &Facts,
+    records: &dyn Records,
+    forced: &BTreeSet<Name>,
+) -> Result<Plan, PlanError> {
     let mut maker = Maker {
         outputs: Outputs::of(project),
         facts,
         records,
-        fresh: HashMap::new(),
+        fresh: given
+            .iter()
+            .filter_map(|key| Some((key.clone(), Box::new(records.last(key)?))))
+            .collect(),
         faults: Vec::new(),
     };
     let mut plan = Plan::default();

@@ -71,6 +71,24 @@ impl Graph {
         Ok(Self { graph, index, rank })
     }
 
+    /// The graph of some stages of a project: what they need beside each other is left out.
+    pub fn part(project: &Project) -> Result<Self, PlanError> {
+        let own: HashSet<&StageKey> = project.stages.iter().map(|stage| &stage.key).collect();
+        let within = |stage: &Stage| Stage {
+            needs: stage
+                .needs
+                .iter()
+                .filter(|key| own.contains(key))
+                .cloned()
+                .collect(),
+            ..stage.clone()
+        };
+        Self::new(&Project {
+            stages: project.stages.iter().map(within).collect(),
+            ..project.clone()
+        })
+    }
+
     /// All stages that `targets` name at the chosen axis values, with everything that they need, in order: what is needed
     /// stands before what needs it, and otherwise the order is that of the file.
     pub fn select(

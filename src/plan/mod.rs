@@ -31,7 +31,9 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Decision, Plan, PlanStep, Record, Records, StepDecision, decide, make};
+pub use decide::{
+    Decision, Plan, PlanStep, Record, Records, StepDecision, decide, make, make_part,
+};
 pub use describe::{ingredients, revision};
 pub use error::{InputFault, PlanError};
 pub use facts::{Facts, FileFact, FileFacts, FileKind};
@@ -41,5 +43,5 @@ pub use inputs::{inputs_of, rereads};
 pub use kept::{KeptSteps, Unfit};
 pub use reason::{How, Reason, words};
 #[cfg(test)]
-pub(crate) use samples::hardware as sample_hardware;
+pub(crate) use samples::{command as sample_command, hardware as sample_hardware};
 pub use why::{Cause, Change, Why, why};

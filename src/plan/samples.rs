@@ -75,7 +75,7 @@ pub(super) fn plain(run: &str) -> Command {
     }
 }
 
-pub(super) fn command() -> Stage {
+pub(crate) fn command() -> Stage {
     let mut all = plain("scripts/build.sh");
     all.run = CommandLine::Argv(vec![
         "scripts/build.sh".into(),

@@ -78,10 +78,11 @@ fn describe(event: &Event, line: &mut Map<String, Value>) {
             run,
             targets,
             total,
+            expected,
         } => (
             "run_started",
             None,
-            json!({"run": run, "targets": targets, "total": total}),
+            json!({"run": run, "targets": targets, "total": total, "expected_ms": expected.map(millis)}),
         ),
         Event::StageCached {
             stage,
@@ -231,6 +232,8 @@ fn describe_summary(run: &RunSummary) -> Value {
         interrupted,
         elapsed,
         artifacts,
+        // programs get all names
+        unnamed: _,
     } = run;
     let outcome = match (failed.is_empty(), interrupted) {
         (false, _) => "failed",

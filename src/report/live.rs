@@ -72,13 +72,16 @@ pub(super) fn line(
 /// `  3 of 6 stages done, 2 running, 1m02s`
 pub(super) fn footer(
     (ended, running, total): (usize, usize, usize),
-    elapsed: Duration,
+    (elapsed, expected): (Duration, Option<Duration>),
     paint: Paint,
 ) -> String {
+    let left = expected.and_then(|expected| expected.checked_sub(elapsed));
+    let left = left.filter(|left| *left >= Duration::from_secs(1));
     let text = format!(
-        "  {ended} of {} done, {running} running, {}",
+        "  {ended} of {} done, {running} running, {}{}",
         count(total, "stage"),
-        whole(elapsed)
+        whole(elapsed),
+        left.map_or_else(String::new, |left| format!(", {} left", about(left)))
     );
     paint.tone(Tone::Dim, &text)
 }

@@ -39,6 +39,7 @@ pub use tables::{
 pub use terminal::{Monotonic, Terminal, TerminalOptions, Verbosity};
 pub use trace::Trace;
 pub use why::{why_json, why_text};
+pub use words::NAMED;
 
 #[cfg(test)]
 mod tests;

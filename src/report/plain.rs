@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::engine::{Event, Outcome, Sink};
 use crate::model::StageKey;
@@ -11,7 +12,7 @@ use super::clean::clean;
 use super::style::{Paint, Tone};
 use super::summary;
 use super::terminal::Verbosity;
-use super::words::{about, count, exact, progress, report};
+use super::words::{NAMED, about, count, exact, progress, report};
 
 /// Progress of less than this is over soon and is not told.
 const LARGE: u64 = 64 << 20;
@@ -25,6 +26,8 @@ struct Inner {
     out: Box<dyn Write + Send>,
     paint: Paint,
     verbosity: Verbosity,
+    /// There are so many stages that those which are up to date are not named.
+    many: bool,
     /// Tenths of the progress told.
     tenths: HashMap<StageKey, u64>,
 }
@@ -38,6 +41,7 @@ impl Plain {
                 out,
                 paint,
                 verbosity,
+                many: false,
                 tenths: HashMap::new(),
             }),
         }
@@ -48,6 +52,9 @@ impl Sink for Plain {
     fn event(&self, event: Event) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let text = inner.text(&event);
+        if text.is_empty() {
+            return;
+        }
         // a reader that has gone away must not stop the build
         let _ = inner
             .out
@@ -60,17 +67,8 @@ impl Inner {
     fn text(&mut self, event: &Event) -> String {
         let quiet = self.verbosity == Verbosity::Quiet;
         match event {
-            Event::RunStarted {
-                run,
-                targets,
-                total,
-            } => {
-                format!(
-                    "forge | -- run {run} of {}: {}\n",
-                    targets.join(", "),
-                    count(*total, "stage")
-                )
-            }
+            Event::RunStarted { .. } => self.begun(event),
+            Event::StageCached { .. } if self.many => String::new(),
             Event::StageCached {
                 stage,
                 early_cutoff,
@@ -117,6 +115,27 @@ impl Inner {
             }
             Event::RunFinished(run) => format!("\n{}", summary::summary(run, self.paint)),
         }
+    }
+
+    fn begun(&mut self, event: &Event) -> String {
+        let Event::RunStarted {
+            run,
+            targets,
+            total,
+            expected,
+        } = event
+        else {
+            return String::new();
+        };
+        self.many = *total > NAMED;
+        let expected = expected.filter(|time| *time >= Duration::from_secs(1));
+        let expected =
+            expected.map_or_else(String::new, |time| format!(", expected: {}", about(time)));
+        format!(
+            "forge | -- run {run} of {}: {}{expected}\n",
+            targets.join(", "),
+            count(*total, "stage")
+        )
     }
 
     fn own(&self, stage: &StageKey, tone: Tone, text: &str) -> String {

@@ -5,7 +5,7 @@ use crate::model::StageKey;
 
 use super::clean::clean;
 use super::style::{Paint, Tone};
-use super::words::{columns, count, exact, size};
+use super::words::{NAMED, count, exact, readable, size};
 
 /// A failed stage, with all that helps: several lines, the last one ended.
 pub(super) fn failure(stage: &StageKey, failure: &StageFailure, paint: Paint) -> String {
@@ -56,7 +56,7 @@ pub(super) fn summary(run: &RunSummary, paint: Paint) -> String {
     text.push('\n');
     let rows = rows(run, paint);
     if !rows.is_empty() {
-        text.push_str(&format!("\n{}", columns(&rows, "  ")));
+        text.push_str(&format!("\n{}", readable(rows, 0, "  ")));
     }
     if !run.artifacts.is_empty() {
         let rows: Vec<Vec<String>> = run
@@ -64,7 +64,7 @@ pub(super) fn summary(run: &RunSummary, paint: Paint) -> String {
             .iter()
             .map(|(path, bytes)| vec![format!("  {path}"), size(*bytes)])
             .collect();
-        text.push_str(&format!("\n{}", columns(&rows, "  ")));
+        text.push_str(&format!("\n{}", readable(rows, run.unnamed.1, "  ")));
     }
     text
 }
@@ -78,14 +78,13 @@ fn headline(run: &RunSummary, paint: Paint) -> String {
         interrupted,
         elapsed,
         artifacts: _,
+        unnamed,
     } = run;
+    let cached = cached.len() + unnamed.0;
     let elapsed = exact(*elapsed);
     if failed.is_empty() && !interrupted && ran.is_empty() {
-        let what = if cached.len() == 1 { "is" } else { "are" };
-        let what = format!(
-            ": {} {what} up to date ({elapsed})",
-            count(cached.len(), "stage")
-        );
+        let what = if cached == 1 { "is" } else { "are" };
+        let what = format!(": {} {what} up to date ({elapsed})", count(cached, "stage"));
         return format!("{}{what}", paint.tone(Tone::Good, "nothing to do"));
     }
     let mut parts = Vec::new();
@@ -95,8 +94,8 @@ fn headline(run: &RunSummary, paint: Paint) -> String {
     if !ran.is_empty() {
         parts.push(format!("{} ran", count(ran.len(), "stage")));
     }
-    if !cached.is_empty() {
-        parts.push(format!("{} up to date", cached.len()));
+    if cached > 0 {
+        parts.push(format!("{cached} up to date"));
     }
     if !blocked.is_empty() {
         parts.push(format!("{} not reached", blocked.len()));
@@ -128,7 +127,13 @@ fn rows(run: &RunSummary, paint: Paint) -> Vec<Vec<String>> {
     if run.ran.is_empty() && run.failed.is_empty() && run.blocked.is_empty() {
         return Vec::new();
     }
-    run.cached
+    // they are counted above
+    let named = if run.cached.len() > NAMED {
+        &[]
+    } else {
+        run.cached.as_slice()
+    };
+    named
         .iter()
         .map(cached)
         .chain(run.ran.iter().map(ran))

@@ -17,7 +17,7 @@ use super::plain::{cached, watched};
 use super::screen::{Measure, Screen};
 use super::style::{Paint, Tone};
 use super::summary;
-use super::words::{about, count, exact, report};
+use super::words::{NAMED, about, count, exact, report};
 
 /// How much is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +75,8 @@ struct State {
     running: BTreeMap<StageKey, (Live, ProgressBar)>,
     colours: BTreeMap<StageKey, usize>,
     total: usize,
+    /// How long it takes by what is known.
+    expected: Option<Duration>,
     ended: usize,
     started: Duration,
     drawn: Duration,
@@ -114,6 +116,7 @@ impl Terminal {
             running: BTreeMap::new(),
             colours: BTreeMap::new(),
             total: 0,
+            expected: None,
             ended: 0,
             started: clock(),
             drawn: Duration::ZERO,
@@ -166,7 +169,10 @@ impl Sink for Terminal {
         let now = (self.shared.clock)();
         let often = matches!(
             event,
-            Event::Progress { .. } | Event::Step { .. } | Event::Log { .. }
+            Event::Progress { .. }
+                | Event::Step { .. }
+                | Event::Log { .. }
+                | Event::StageCached { .. }
         );
         let mut state = self.shared.lock();
         state.take(event, now);
@@ -205,18 +211,17 @@ impl State {
                 run: _,
                 targets,
                 total,
-            } => self.start(&targets, total, now),
+                expected,
+            } => self.start(&targets, (total, expected), now),
             Event::StageCached {
                 stage,
                 early_cutoff,
             } => {
                 self.ended += 1;
-                self.say(
-                    Tone::Dim,
-                    "cached",
-                    &stage,
-                    if early_cutoff { cached(true) } else { "" },
-                );
+                if self.total <= NAMED {
+                    let why = if early_cutoff { cached(true) } else { "" };
+                    self.say(Tone::Dim, "cached", &stage, why);
+                }
             }
             Event::StageStarted {
                 stage,
@@ -262,8 +267,14 @@ impl State {
         }
     }
 
-    fn start(&mut self, targets: &[String], total: usize, now: Duration) {
+    fn start(
+        &mut self,
+        targets: &[String],
+        (total, expected): (usize, Option<Duration>),
+        now: Duration,
+    ) {
         self.total = total;
+        self.expected = expected;
         self.started = now;
         self.footer = self.new_bar();
         let what = format!("{}: {}", targets.join(", "), count(total, "stage"));
@@ -381,8 +392,8 @@ impl State {
         }
         if !self.running.is_empty() {
             let counts = (self.ended, self.running.len(), self.total);
-            self.footer
-                .set_message(footer(counts, now.saturating_sub(self.started), self.paint));
+            let times = (now.saturating_sub(self.started), self.expected);
+            self.footer.set_message(footer(counts, times, self.paint));
             self.footer.tick();
         }
     }

@@ -17,6 +17,25 @@ pub(super) fn count(number: usize, one: &str) -> String {
     }
 }
 
+/// Of more stages or files than this, those to which nothing happens are counted and not named.
+pub const NAMED: usize = 50;
+
+/// [`columns`] of so many rows that they can be read, and how many more there are; `more` are not among them.
+pub(super) fn readable(mut rows: Vec<Vec<String>>, more: usize, gap: &str) -> String {
+    /// Of too many, these say what kind they are.
+    const SHOWN: usize = 20;
+    let all = rows.len() + more;
+    if all > NAMED {
+        rows.truncate(SHOWN);
+    }
+    let more = all - rows.len();
+    let mut text = columns(&rows, gap);
+    if more > 0 {
+        text.push_str(&format!("  … and {more} more\n"));
+    }
+    text
+}
+
 /// `52.1s`, `1m20s`.
 pub(super) fn exact(duration: Duration) -> String {
     model::Duration::from(duration).to_string()

@@ -9,7 +9,7 @@ use super::Host;
 use super::failure::failure;
 use super::machine::Session;
 use super::taking::{self, Finished, Taking};
-use super::worth::{self, Next};
+use super::worth::{self, Before, Next};
 use crate::engine::{ExecError, StageContext};
 use crate::guest::{Exec, Guest};
 use crate::model::{Checkpointing, Digest, MachineState, Provision};
@@ -30,6 +30,8 @@ pub(super) struct Keeper<'a> {
     /// When the machine stood at a checkpoint last, or was started.
     since: Instant,
     cost: Duration,
+    /// What an earlier run has done of a cold build.
+    before: Before,
     /// After how many steps comes the first one that is not as it was.
     changed_after: Option<usize>,
     /// After how many steps the stage failed when it ran last.
@@ -70,6 +72,7 @@ impl<'a> Keeper<'a> {
                 .db
                 .checkpoint_cost(key)
                 .map_or_else(first, |cost| cost.time),
+            before: Before::of(host, &context.stage),
             changed_after: changed.map(|step| step - 1),
             failed_after: failed.and_then(|state| chain.iter().position(|known| *known == state)),
             chain,
@@ -179,7 +182,7 @@ impl<'a> Keeper<'a> {
             _ => Next::Same,
         };
         let times = (self.since.elapsed(), self.cost);
-        let allowed = self.host.overhead.allows(self.cost);
+        let allowed = self.host.overhead.allows(self.cost, self.before);
         if !worth::keep(self.policy(done), next, times, allowed) {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! on what the stage says. Declared outputs are removed before it starts: what is there afterwards, it made.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::PoisonError;
@@ -15,7 +16,7 @@ use super::resolve::Resolver;
 use super::{Host, depfile, outputs, undeclared};
 use crate::engine::{ExecError, Output, StageContext, StageFailure};
 use crate::model::{Artifact, Command, CommandLine, Discovery};
-use crate::sys::{Cancel, Entry, Guard, process};
+use crate::sys::{Cancel, Running, process};
 
 /// Variables of forge's own environment that every command sees. They say where things are for this user, not what
 /// the result is.
@@ -151,9 +152,16 @@ pub(super) async fn run(
     let (program, arguments) = argv
         .split_first()
         .ok_or_else(|| failure("`run` is empty"))?;
-    let mut command = process::command(program, host.journal.run_id());
+    let env = resolver.map(&kind.env)?;
+    // a program that is found here is started without a copy of this process, which searching in the child would take
+    let path = env.iter().find(|(name, _)| name == "PATH");
+    let path = path.map(|(_, path)| OsString::from(path));
+    let found = path.or_else(|| std::env::var_os("PATH"));
+    let found = found.and_then(|path| process::find_binary(&path, program));
+    let start = found.as_deref().unwrap_or(Path::new(program));
+    let mut command = process::command(start, host.journal.run_id());
     let dir = working_dir(host, kind);
-    command.args(arguments).current_dir(&dir);
+    command.arg0(program).args(arguments).current_dir(&dir);
     command
         .env_clear()
         .env(process::RUN_VARIABLE, host.journal.run_id());
@@ -169,12 +177,7 @@ pub(super) async fn run(
     command
         .env("FORGE_CACHE_DIR", &host.cache)
         .env("FORGE_STAGE", context.stage.key.to_string());
-    command.envs(resolver.map(&kind.env)?).envs(extra);
-    let entry = Entry::of_paths(format!("command of {}", context.stage.key), Vec::new());
-    let mut entry = host
-        .journal
-        .enter(entry)
-        .map_err(|e| io("write", Path::new("the journal"), &e))?;
+    command.envs(env).envs(extra);
     let mut listener = Listener {
         output: &context.output,
         lines: match &kind.discovers {
@@ -183,7 +186,12 @@ pub(super) async fn run(
         },
     };
     let cancel = &context.cancel;
-    let status = drive(command, (program, &dir), &mut listener, cancel, &mut entry).await?;
+    let running = |pid| {
+        let what = format!("command of {}", context.stage.key);
+        // without it only those are found that keep their mark
+        host.journal.command(what, pid).ok().flatten()
+    };
+    let status = drive(command, (program, &dir), &mut listener, cancel, &running).await?;
     if let Some(mut lines) = listener.lines {
         lines.end(&context.output);
         note_found(host, context, kind, lines.found);
@@ -211,7 +219,7 @@ async fn drive(
     (program, dir): (&str, &Path),
     output: &mut Listener<'_>,
     cancel: &Cancel,
-    entry: &mut Guard,
+    note: &(dyn Fn(u32) -> Option<Running> + Sync),
 ) -> Result<ExitStatus, ExecError> {
     // one pipe for both streams keeps their order
     let pipe = || -> std::io::Result<_> {
@@ -226,10 +234,7 @@ async fn drive(
     // the parent's ends of the pipe live in the command
     drop(command);
     let mut group = spawned.map_err(|e| not_started(program, dir, &e))?;
-    if let Some(pid) = group.pid() {
-        // without it only those are found that keep their mark
-        let _ = entry.add_group(pid);
-    }
+    let noted = group.pid().and_then(note);
     let mut buffer = vec![0; 16 << 10];
     let status = loop {
         tokio::select! {
@@ -249,6 +254,7 @@ async fn drive(
     };
     // what the command has left running would hold the pipe open, and outlive the stage
     drop(group);
+    drop(noted);
     while let Ok(count) = reader.read(&mut buffer).await {
         if count == 0 {
             break;

@@ -8,7 +8,7 @@ use super::Host;
 use super::failure::io;
 use crate::engine::{ExecError, StageContext, StageFailure};
 use crate::model::{Artifact, Name, Stage, StoredFile};
-use crate::store::{Place, Put, StoreError};
+use crate::store::{Place, Put, StoreError, is_whole};
 
 /// Takes declared outputs (paths relative to the project) into the store.
 pub(super) async fn collect(
@@ -69,7 +69,7 @@ fn store_output(host: &Host, path: &str) -> Result<StoredFile, Missing> {
             ..host.store.put_file(&tar, Put::Move)?
         }
     } else {
-        host.store.put_file(&full, Put::Copy)?
+        host.store.put_output(&full)?
     };
     Ok(StoredFile {
         path: Some(path.to_owned()),
@@ -148,30 +148,6 @@ fn in_place(host: &Host, path: &Path, file: &StoredFile) -> bool {
             .stat_cache()
             .digest(path)
             .is_ok_and(|found| found.digest == file.digest)
-}
-
-/// Whether all that the stored tree has is there, as large as it was. That nobody has written over it is not asked: that
-/// would read everything, each time.
-fn is_whole(stored: &Path, path: &Path) -> std::io::Result<bool> {
-    let mut archive = tar::Archive::new(File::open(stored)?);
-    for entry in archive.entries_with_seek()? {
-        let entry = entry?;
-        let Ok(meta) = path.join(entry.path()?).symlink_metadata() else {
-            return Ok(false);
-        };
-        let kind = entry.header().entry_type();
-        let same = if kind.is_dir() {
-            meta.is_dir()
-        } else if kind.is_symlink() {
-            meta.is_symlink()
-        } else {
-            meta.is_file() && meta.len() == entry.size()
-        };
-        if !same {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Copies a stored file (or unpacks a stored tree) to `path`, whole or not at all.

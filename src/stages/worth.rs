@@ -3,11 +3,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::model::{Checkpointing, Size};
+use super::Host;
+use crate::model::{Checkpointing, Size, Stage};
 
 /// How many times longer doing again must take than keeping.
 const WORTH: u32 = 3;
-/// What part of a run may be spent on keeping machines between steps: a cold build becomes slower by a twentieth at most.
+/// What part of a cold build may be spent on keeping machines between steps: it becomes slower by a twentieth at most.
 const PART: u32 = 20;
 
 /// What a run spends on keeping machines between the steps of all its stages.
@@ -33,10 +34,38 @@ impl Overhead {
         self.millis.fetch_add(millis, Ordering::Relaxed);
     }
 
-    /// Whether spending so much more keeps to the part of the run that may be spent.
-    pub(super) fn allows(&self, cost: Duration) -> bool {
+    /// Whether spending so much more keeps to the part of a cold build that may be spent; `before` is what of it an earlier
+    /// run has done.
+    pub(super) fn allows(&self, cost: Duration, before: Before) -> bool {
         let spent = Duration::from_millis(self.millis.load(Ordering::Relaxed));
-        (spent + cost) * PART <= self.began.elapsed()
+        (spent + before.spent + cost) * PART <= self.began.elapsed() + before.took
+    }
+}
+
+/// What the stages below a machine took in the run that made them: a cold build does all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    /// All of it.
+    pub(super) took: Duration,
+    /// What of it was spent on keeping machines, by what each stage's last checkpoint has cost.
+    pub(super) spent: Duration,
+}
+
+impl Before {
+    /// What is recorded of the stages that `stage` comes from and that were not made in this run.
+    pub(super) fn of(host: &Host, stage: &Stage) -> Self {
+        let mut before = Self::default();
+        let mut from = stage.from.as_ref();
+        while let Some(key) = from {
+            let record = host.db.last(key);
+            if let Some(record) = record.filter(|record| record.run != host.run.id) {
+                before.took += Duration::from_millis(record.duration_ms);
+                let spent = host.db.checkpoint_cost(key);
+                before.spent += spent.map_or(Duration::ZERO, |spent| spent.time);
+            }
+            from = host.whole.stage(key).and_then(|stage| stage.from.as_ref());
+        }
+        before
     }
 }
 
@@ -103,11 +132,17 @@ mod tests {
     fn a_run_spends_a_twentieth_at_most() {
         let mut overhead = Overhead::new();
         let second = Duration::from_secs(1);
-        assert!(!overhead.allows(second), "it has just begun");
+        let none = Before::default();
+        assert!(!overhead.allows(second, none), "it has just begun");
+        let before = Before {
+            took: 41 * second,
+            spent: second,
+        };
+        assert!(overhead.allows(second, before) && !overhead.allows(2 * second, before));
         overhead.began = Instant::now().checked_sub(41 * second).unwrap();
-        assert!(overhead.allows(2 * second) && !overhead.allows(3 * second));
+        assert!(overhead.allows(2 * second, none) && !overhead.allows(3 * second, none));
         overhead.add(second);
-        assert!(overhead.allows(second) && !overhead.allows(2 * second));
+        assert!(overhead.allows(second, none) && !overhead.allows(2 * second, none));
     }
 
     #[test]

@@ -25,9 +25,14 @@ pub(super) fn mark(file: &File, digest: &Digest, size: u64) -> io::Result<()> {
     file.set_modified(UNIX_EPOCH + Duration::new(secs, mark_of(digest, size)))
 }
 
+/// Whether a modification time with these nanoseconds is the mark of an object of this size.
+pub(super) fn is_mark(nanos: u32, digest: &Digest, size: u64) -> bool {
+    nanos == mark_of(digest, size)
+}
+
 pub(super) fn has_mark(meta: &Metadata, digest: &Digest) -> bool {
     meta.modified()
         .ok()
         .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .is_some_and(|time| time.subsec_nanos() == mark_of(digest, meta.len()))
+        .is_some_and(|time| is_mark(time.subsec_nanos(), digest, meta.len()))
 }

@@ -21,7 +21,8 @@
 //!
 //! The project's own `.forge/forge.db` ([`Db`]) holds records, history and the stat cache. A record is committed only
 //! after its objects are durable, so killing forge at any instant leaves both valid: at worst objects that nothing leads
-//! to. They stand in the killed forge's notes, by which the next one removes them.
+//! to. They stand in the killed forge's notes, by which the next one removes them. Small outputs of commands are written
+//! when the system gets to it: a power cut may cost them, their mark tells, and the command makes them again.
 //!
 //! What is never removed: what the last record of a stage needs, or a failed machine that is kept, in *any* project that
 //! ever registered with the store and still exists; and every object that a forge which is running has put or taken up.
@@ -32,6 +33,7 @@ mod content;
 mod db;
 mod error;
 mod gc;
+mod graph;
 mod inventory;
 mod kept;
 mod mark;
@@ -43,6 +45,7 @@ mod roots;
 mod session;
 mod staging;
 mod survey;
+mod tree;
 mod verify;
 
 #[cfg(test)]
@@ -56,6 +59,9 @@ pub use db::{
 };
 pub use error::StoreError;
 pub use gc::{GcReport, Removed};
+pub use graph::{
+    Change, Checked, Drawn, Head, KeptGraph, Settled, Sketch, can_be_kept, digest_of_facts,
+};
 pub use inventory::{Inventory, Kind, Owner, Stored, project_name};
 pub use kept::Kept;
 pub use objects::{ObjectState, ObjectSummary, Place, Store};
@@ -63,4 +69,5 @@ pub use put::Put;
 pub use roots::{Held, Root};
 pub use staging::Staging;
 pub use survey::facts;
+pub use tree::is_whole;
 pub use verify::{Corrupt, VerifyReport};

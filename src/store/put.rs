@@ -22,6 +22,15 @@ pub enum Put {
     Copy,
 }
 
+/// When an object has to be safe from a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Durable {
+    /// Before it counts.
+    Now,
+    /// When the system gets to it.
+    InTime,
+}
+
 impl Store {
     /// Puts a file's content into the store.
     pub fn put_file(&self, path: &Path, put: Put) -> Result<StoredFile, StoreError> {
@@ -33,9 +42,22 @@ impl Store {
             Put::Copy => {
                 // the digest is that of the copy: the file may change meanwhile
                 let (temporary, found) = self.copy_in(path)?;
-                self.settle(&temporary, found)
+                self.settle(&temporary, found, Durable::Now)
             }
         }
+    }
+
+    /// Puts a copy of a file that a command has made. A small one is left to the system to write: a power cut may cost it,
+    /// which its mark tells, and the command makes it again.
+    pub fn put_output(&self, path: &Path) -> Result<StoredFile, StoreError> {
+        /// Writing less than this takes no longer than waiting for the disk.
+        const SMALL: u64 = 1 << 20;
+        let (temporary, found) = self.copy_in(path)?;
+        let durable = match found.size {
+            0..=SMALL => Durable::InTime,
+            _ => Durable::Now,
+        };
+        self.settle(&temporary, found, durable)
     }
 
     /// Puts a file whose digest the caller took while writing it; a moved one is not read again.
@@ -69,7 +91,7 @@ impl Store {
         };
         match renamed {
             Ok(()) => {
-                let result = self.settle_in(&temporary, &found);
+                let result = self.settle_in(&temporary, &found, Durable::Now);
                 if result.is_err() {
                     // what could not become an object is the caller's again
                     let _ = fs::rename(&temporary, path);
@@ -78,7 +100,7 @@ impl Store {
             }
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => {
                 let (temporary, found) = self.copy_in(path)?;
-                let stored = self.settle(&temporary, found)?;
+                let stored = self.settle(&temporary, found, Durable::Now)?;
                 sys::fs::remove(path).map_err(at(path))?;
                 Ok(stored)
             }
@@ -100,7 +122,7 @@ impl Store {
         File::create_new(&temporary)
             .and_then(|mut file| file.write_all(bytes))
             .map_err(at(&temporary))?;
-        self.settle(&temporary, found)
+        self.settle(&temporary, found, Durable::Now)
     }
 
     fn copy_in(&self, path: &Path) -> Result<(PathBuf, FileDigest), StoreError> {
@@ -119,16 +141,27 @@ impl Store {
         }
     }
 
-    /// Makes a finished file in `staging/` the object: durable first, then under its name, then the name durable.
-    fn settle(&self, temporary: &Path, found: FileDigest) -> Result<StoredFile, StoreError> {
-        let result = self.settle_in(temporary, &found);
+    /// Makes a finished file in `staging/` the object: durable first, then under its name, then the name durable, where it
+    /// has to be so now.
+    fn settle(
+        &self,
+        temporary: &Path,
+        found: FileDigest,
+        durable: Durable,
+    ) -> Result<StoredFile, StoreError> {
+        let result = self.settle_in(temporary, &found, durable);
         if result.is_err() {
             let _ = sys::fs::remove(temporary);
         }
         result
     }
 
-    fn settle_in(&self, temporary: &Path, found: &FileDigest) -> Result<StoredFile, StoreError> {
+    fn settle_in(
+        &self,
+        temporary: &Path,
+        found: &FileDigest,
+        durable: Durable,
+    ) -> Result<StoredFile, StoreError> {
         let _access = self.session().shared()?;
         if self.contains(&found.digest) {
             self.session().note(&found.digest, Part::Used, false)?;
@@ -137,17 +170,19 @@ impl Store {
             // before it is there: if this forge is killed before it is recorded, it is garbage
             self.session().note(&found.digest, Part::Loose, false)?;
             let place = |e| at(&self.path(&found.digest))(e);
-            self.settle_io(temporary, found).map_err(place)?;
+            self.settle_io(temporary, found, durable).map_err(place)?;
         }
         self.touch(&found.digest);
         Ok(stored(found))
     }
 
-    fn settle_io(&self, temporary: &Path, found: &FileDigest) -> io::Result<()> {
+    fn settle_io(&self, temporary: &Path, found: &FileDigest, durable: Durable) -> io::Result<()> {
         let file = File::open(temporary)?;
         set_mode(temporary, 0o444)?;
         mark(&file, &found.digest, found.size)?;
-        file.sync_all()?;
+        if durable == Durable::Now {
+            file.sync_all()?;
+        }
         let target = self.path(&found.digest);
         if let Some(dir) = target.parent() {
             if !dir.exists() {
@@ -155,7 +190,9 @@ impl Store {
                 content::sync_dir(&self.root().join("objects"))?;
             }
             fs::rename(temporary, &target)?;
-            content::sync_dir(dir)?;
+            if durable == Durable::Now {
+                content::sync_dir(dir)?;
+            }
         }
         Ok(())
     }

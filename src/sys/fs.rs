@@ -16,6 +16,18 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_whole(path, bytes, |_| Ok(()))
 }
 
+/// As [`write_atomic`], for what is quickly made anew: after a power cut it may be gone, or not whole.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(&temporary_prefix(std::process::id()))
+        .tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
+
 fn write_whole(path: &Path, bytes: &[u8], mode: fn(&File) -> io::Result<()>) -> io::Result<()> {
     let dir = path
         .parent()

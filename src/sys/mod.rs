@@ -11,6 +11,8 @@ pub mod process;
 mod whole;
 
 pub use cancel::{Cancel, CancelKind};
-pub use journal::{Dead, Entry, Guard, Journal, LeftMachine, Recovered, RemoteMachine, Scratch};
+pub use journal::{
+    Dead, Entry, Guard, Journal, LeftMachine, Recovered, RemoteMachine, Running, Scratch,
+};
 pub use lock::{FileLock, Holder, LockError};
 pub use whole::Whole;

@@ -201,17 +201,26 @@ impl Identity {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // the second field is a name, which may have spaces and parentheses; the start is field 22
         let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         Some(Self {
             pid,
             start: start.parse().ok()?,
-            boot: boot.trim().to_owned(),
+            boot: boot_id()?.to_owned(),
         })
     }
 
     fn lives(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }
+}
+
+/// Which boot of the host this is.
+fn boot_id() -> Option<&'static str> {
+    static BOOT: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let read = || {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(boot.trim().to_owned())
+    };
+    BOOT.get_or_init(read).as_deref()
 }
 
 /// Kills the groups of these leaders, as far as they are still the same processes, and every process whose environment
@@ -255,6 +264,42 @@ fn runs(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| !env.is_empty())
 }
 
+/// The program that a search for `name` in `path` ends at, if it can be started as it is: a binary, or a script that names its
+/// interpreter. None for one that is written with its directory, or where the search depends on the working directory.
+#[must_use]
+pub fn find_binary(path: &OsStr, name: &str) -> Option<std::path::PathBuf> {
+    use std::io::Read as _;
+    if name.is_empty() || name.contains('/') {
+        return None;
+    }
+    for dir in std::env::split_paths(path) {
+        if !dir.is_absolute() {
+            return None;
+        }
+        let file = dir.join(name);
+        if !is_program(&file) {
+            continue;
+        }
+        let mut start = [0; 4];
+        let read = std::fs::File::open(&file).and_then(|mut file| file.read(&mut start));
+        let known = start.starts_with(b"#!") || start == *b"\x7fELF";
+        return (read.is_ok() && known).then_some(file);
+    }
+    None
+}
+
+/// Whether it is a file that somebody may execute.
+fn is_program(file: &std::path::Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.metadata()
+            .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    }
+    #[cfg(not(unix))]
+    file.is_file()
+}
+
 /// The first program of `names` on the search path.
 #[must_use]
 pub fn find_program(names: &[&str]) -> Option<std::path::PathBuf> {
@@ -262,22 +307,38 @@ pub fn find_program(names: &[&str]) -> Option<std::path::PathBuf> {
     names.iter().find_map(|name| {
         std::env::split_paths(&path)
             .map(|dir| dir.join(name))
-            .find(|file| {
-                #[cfg(unix)]
-                {
-                    use std::os::unix::fs::PermissionsExt as _;
-                    file.metadata()
-                        .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
-                }
-                #[cfg(not(unix))]
-                file.is_file()
-            })
+            .find(|file| is_program(file))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_can_be_started_as_it_is_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str, mode: u32| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write("script", "#!/bin/sh\n", 0o755);
+        write("bare", "true\n", 0o755);
+        write("text", "#!/bin/sh\n", 0o644);
+        let path = std::env::join_paths([std::path::Path::new("/none"), dir.path()]).unwrap();
+        let find = |name| find_binary(&path, name);
+        assert_eq!(find("script"), Some(dir.path().join("script")));
+        assert_eq!(
+            find("bare"),
+            None,
+            "the child's search has the shell read it"
+        );
+        assert_eq!((find("text"), find("none"), find("")), (None, None, None));
+        assert_eq!(find("./script"), None);
+        assert_eq!(find_binary(OsStr::new("bin:/bin"), "sh"), None);
+    }
 
     #[tokio::test]
     async fn stopping_ends_grandchildren_too() {

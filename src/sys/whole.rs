@@ -18,10 +18,12 @@ pub struct Whole {
 }
 
 impl Whole {
-    /// A file that is to be `target`. It has no name yet where the system can do that, so nobody has to clean up after a crash;
-    /// elsewhere it has another one, of which `named` is told before it exists.
+    /// A file that is to be `target`. It has no name yet where the system can do that and `target` is not there, so nobody has
+    /// to clean up after a crash; else it has another one, of which `named` is told before it exists.
     pub fn create(target: &Path, named: impl FnMut(&Path)) -> io::Result<Self> {
-        match nameless(directory(target)) {
+        // only a name can replace a name
+        let nameless = (!target.exists()).then(|| nameless(directory(target)));
+        match nameless.flatten() {
             Some(file) => Ok(Self {
                 file,
                 target: target.to_owned(),
@@ -163,7 +165,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn without_a_name_there_is_nothing_to_be_left() {
-        let dir = tempfile::tempdir().unwrap();
+        // a file system that knows such files, whatever this machine has elsewhere
+        let dir = tempfile::tempdir_in("/dev/shm").unwrap();
         let whole = Whole::create(&dir.path().join("a"), |_| panic!("it has a name")).unwrap();
         assert_eq!(names(dir.path()), Vec::<String>::new());
         // As if forge were killed.

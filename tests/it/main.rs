@@ -28,6 +28,7 @@ mod make;
 mod nightly;
 mod packed_disks;
 mod read;
+mod shortcut;
 mod storage;
 mod support;
 mod vcenter;

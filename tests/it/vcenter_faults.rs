@@ -115,7 +115,7 @@ fn vm_sessions_that_end_and_proxies_that_stumble_are_nobodys_business() {
         server.fault("session-expired", 1, method, &json!(null));
         server.forget_calls();
         let text = ends(&server, &sandbox, 1, &[SILENT]);
-        for word in ["502", "NotAuthenticated", "session", "again"] {
+        for word in ["502 Bad", "NotAuthenticated", "session", "again"] {
             assert!(!text.contains(word), "{method}: {text}");
         }
         server.faults_were_met();

@@ -324,6 +324,8 @@ fn build(
         in_pool: Mutex::default(),
     });
     let request = RunRequest {
+        untouched: Untouched::default(),
+        expected: None,
         stages: (0..world.nodes.len()).map(key).collect(),
         project,
         targets: Vec::new(),
@@ -341,7 +343,7 @@ fn build(
         .enable_all()
         .build()
         .unwrap();
-    let summary = runtime.block_on(run(
+    let ended = runtime.block_on(run(
         request,
         Arc::clone(&worker) as Arc<dyn Executor>,
         (Arc::clone(store), Arc::clone(db)),
@@ -349,6 +351,7 @@ fn build(
         Arc::new(str::to_owned),
         cancel,
     ));
+    let summary = ended.summary;
     assert_eq!(summary.failed.len(), 0, "{:?}", summary.failed);
     let done = std::mem::take(&mut *worker.done.lock().unwrap());
     let left = std::mem::take(&mut *worker.left.lock().unwrap());
@@ -380,37 +383,72 @@ fn edits() -> impl Strategy<Value = Edit> {
     ]
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+type Rounds = Vec<(Vec<Edit>, usize)>;
 
-    /// Whatever is changed and wherever a run is interrupted: what runs is exactly what has to, and what is left is what a
-    /// build from scratch gives.
-    #[test]
-    fn a_run_does_what_is_needed_and_an_interrupted_one_is_gone_on_with(
-        nodes in vec(nodes(), 1..8),
-        rounds in vec((vec(edits(), 0..3), 0..12_usize), 1..10),
-    ) {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(&dir.path().join("cache")).unwrap());
-        let db = Arc::new(Db::open(&dir.path().join("forge.db")).unwrap());
-        let mut world = World { nodes, files: [0, 1, 2, 3] };
-        let mut built = HashSet::new();
-        for (edits, last) in rounds {
-            edits.iter().for_each(|edit| world.edit(edit));
-            let (first, _, interrupted) = build(&world, (&store, &db), dir.path(), last);
-            let mut expected = built.clone();
-            let (left, needed) = world.reference(&mut expected);
-            prop_assert_eq!(interrupted, needed.len() > last);
-            built.extend(first.iter().map(|(_, made_from)| made_from.clone()));
-            // what was done before the interruption is not done again
-            let (rest, now_left, interrupted) = build(&world, (&store, &db), dir.path(), usize::MAX);
-            prop_assert!(!interrupted);
-            prop_assert_eq!(now_left, left);
-            let ran: Vec<StageKey> = first.iter().chain(&rest).map(|(key, _)| key.clone()).collect();
-            prop_assert_eq!(ran.len(), needed.len());
-            prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>(), needed);
-            built.extend(rest.into_iter().map(|(_, made_from)| made_from));
-            prop_assert_eq!(&built, &expected);
-        }
+/// Random stages, and rounds of changes; each round's first run is interrupted after so many stages.
+fn worlds() -> impl Strategy<Value = (Vec<Node>, Rounds)> {
+    let round = (vec(edits(), 0..3), 0..12_usize);
+    (vec(nodes(), 1..8), vec(round, 1..6))
+}
+
+/// Whatever is changed and wherever a run is interrupted: what runs is exactly what has to, and what is left is what a
+/// build from scratch gives.
+fn a_run_does_what_is_needed((nodes, rounds): (Vec<Node>, Rounds)) -> Result<(), TestCaseError> {
+    let dir = in_memory();
+    let store = Arc::new(Store::open(&dir.path().join("cache")).unwrap());
+    let db = Arc::new(Db::open(&dir.path().join("forge.db")).unwrap());
+    let mut world = World {
+        nodes,
+        files: [0, 1, 2, 3],
+    };
+    let mut built = HashSet::new();
+    for (edits, last) in rounds {
+        edits.iter().for_each(|edit| world.edit(edit));
+        let (first, _, interrupted) = build(&world, (&store, &db), dir.path(), last);
+        let mut expected = built.clone();
+        let (left, needed) = world.reference(&mut expected);
+        prop_assert_eq!(interrupted, needed.len() > last);
+        built.extend(first.iter().map(|(_, made_from)| made_from.clone()));
+        // what was done before the interruption is not done again
+        let (rest, now_left, interrupted) = build(&world, (&store, &db), dir.path(), usize::MAX);
+        prop_assert!(!interrupted);
+        prop_assert_eq!(now_left, left);
+        let ran: Vec<StageKey> = first
+            .iter()
+            .chain(&rest)
+            .map(|(key, _)| key.clone())
+            .collect();
+        prop_assert_eq!(ran.len(), needed.len());
+        prop_assert_eq!(ran.into_iter().collect::<BTreeSet<_>>(), needed);
+        built.extend(rest.into_iter().map(|(_, made_from)| made_from));
+        prop_assert_eq!(&built, &expected);
     }
+    Ok(())
+}
+
+/// A directory in memory, where there is such a place: there are very many cases.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// A quarter of 10,000 cases each, so that all processors have something to do.
+macro_rules! quarters {
+    ($($name:ident)+) => {
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 2500, failure_persistence: None, ..ProptestConfig::default() })]
+            $(
+                #[test]
+                fn $name(world in worlds()) {
+                    a_run_does_what_is_needed(world)?;
+                }
+            )+
+        }
+    };
+}
+
+quarters! {
+    an_interrupted_run_is_gone_on_with_1
+    an_interrupted_run_is_gone_on_with_2
+    an_interrupted_run_is_gone_on_with_3
+    an_interrupted_run_is_gone_on_with_4
 }

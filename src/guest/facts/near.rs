@@ -112,7 +112,8 @@ impl Near {
             .filter(|f| f.metadata().is_ok_and(|m| m.is_file()))
         {
             Some(mut file) => {
-                let mut value = Vec::new();
+                // with room for all of it: the kernel answers one read alone
+                let mut value = Vec::with_capacity(1 << 16);
                 // what cannot be read has no value
                 let _ = file.read_to_end(&mut value);
                 self.set(format!("{number}.value"), value);

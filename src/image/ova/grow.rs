@@ -12,7 +12,7 @@ use crate::image::Progress;
 use crate::sys::Cancel;
 
 /// Makes a package of its first file, which is `out`: the file system puts room in front of it, and nothing is copied.
-/// `None`, with the file as it was, where the file system cannot, which is known before anything is read. The descriptor should be [`aligned`].
+/// `None`, with the file as it was, where the file system cannot, which is known before anything is read. The descriptor should be aligned.
 pub fn grow(
     input: &PackInput<'_>,
     out: &File,

@@ -105,6 +105,21 @@ impl<'a> Rewriter<'a> {
         })
     }
 
+    /// Items get other names, which takes a name for their own name space.
+    fn known_items(&self, piece: &[Event<'_>]) -> Result<(), OvfError> {
+        let is_item = |event: &Event<'_>| match event {
+            Event::Start(start) => start.local_name().as_ref() == b"Item",
+            _ => false,
+        };
+        if self.prefix.is_some() || !piece.iter().any(is_item) {
+            return Ok(());
+        }
+        Err(OvfError::Xml {
+            offset: self.reader.buffer_position(),
+            what: "the envelope declares no prefix for the settings of hardware items (`xmlns:rasd`), which version 2 needs".into(),
+        })
+    }
+
     /// A hardware section from its start to its end. What stands in front of an element goes with it.
     fn hardware(&mut self) -> Result<(), OvfError> {
         let (mut pieces, mut piece, mut depth) = (Vec::new(), Vec::new(), 0_usize);
@@ -122,6 +137,7 @@ impl<'a> Rewriter<'a> {
             let ends = depth == 0 && matches!(event, Event::End(_) | Event::Empty(_));
             piece.push(event);
             if ends {
+                self.known_items(&piece)?;
                 pieces.push(placed(std::mem::take(&mut piece), self.prefix.as_deref()));
             }
         }

@@ -17,6 +17,7 @@ pub(super) fn run_started(total: usize) -> Event {
         run: "20261124-034136-7f3a".into(),
         targets: vec!["ova".into()],
         total,
+        expected: None,
     }
 }
 

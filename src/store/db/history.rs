@@ -113,7 +113,7 @@ impl Db {
     /// A stage of a run has ended. Its duration is remembered if it is done.
     pub fn add_run_stage(&self, run: &str, stage: &RunStage) -> Result<(), StoreError> {
         let duration = millis(stage.duration);
-        self.with(|db| {
+        self.gathered(|db| {
             db.prepare_cached(
                 "INSERT INTO run_stages (run, number, stage, started, duration_ms, reasons, outcome, message, log)
                  VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM run_stages WHERE run = ?1),
@@ -182,7 +182,7 @@ impl Db {
         step: &str,
         duration: Duration,
     ) -> Result<(), StoreError> {
-        self.with(|db| {
+        self.gathered(|db| {
             db.prepare_cached("INSERT OR REPLACE INTO durations VALUES (?1, ?2, ?3)")?
                 .execute(params![key(stage), step, millis(duration)])
                 .map(|_| ())

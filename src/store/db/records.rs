@@ -49,6 +49,9 @@ impl Records for StoredRecords<'_> {
     }
 }
 
+/// How old, in seconds, the note of a record's last use may become: to the hour is enough for an age in days.
+pub(in crate::store) const RECENT: i64 = 3600;
+
 const COLUMNS: &str = "stage, fingerprint, ingredients, artifact, started, duration_ms, run, log";
 
 impl Db {
@@ -128,7 +131,7 @@ impl Db {
     /// Commits a record; the objects of its artifact must be in the store. One with the same stage and fingerprint is
     /// replaced.
     pub fn commit(&self, record: &Record) -> Result<(), StoreError> {
-        self.with(|db| {
+        self.gathered(|db| {
             db.prepare_cached(
                 "INSERT OR REPLACE INTO records (stage, fingerprint, ingredients, artifact, started, duration_ms,
                     run, log, used, use_number)
@@ -156,8 +159,6 @@ impl Db {
         &self,
         records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<(), StoreError> {
-        /// To the hour is enough for an age in days.
-        const RECENT: i64 = 3600;
         self.with(|db| {
             let mut due = Vec::new();
             for record in records {
@@ -189,6 +190,34 @@ impl Db {
                          WHERE stage = ?1 AND fingerprint = ?2",
                     )?
                     .execute(params![stage, fingerprint.as_bytes(), now()])?;
+            }
+            transaction.commit()
+        })
+    }
+
+    /// A number that is another one whenever records have been added or removed, or an older one has become a stage's last.
+    pub fn generation(&self) -> Result<i64, StoreError> {
+        self.with(|db| {
+            db.prepare_cached("SELECT number FROM generation")?
+                .query_row([], |row| row.get(0))
+        })
+    }
+
+    /// Notes that the last records of these stages, given as they stand in the database, were found fresh.
+    pub fn touch_last<'a>(
+        &self,
+        stages: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), StoreError> {
+        self.with(|db| {
+            let transaction = db.transaction()?;
+            {
+                let mut note = transaction.prepare_cached(
+                    "UPDATE records SET used = ?2 WHERE stage = ?1 AND use_number =
+                        (SELECT max(use_number) FROM records WHERE stage = ?1)",
+                )?;
+                for stage in stages {
+                    note.execute(params![stage, now()])?;
+                }
             }
             transaction.commit()
         })

@@ -9,7 +9,7 @@ use super::StoreError;
 use crate::store::error::{at, is_damage};
 
 /// The format's number, kept in `user_version`. A higher one in a file means a newer forge.
-pub(super) const VERSION: i64 = 3;
+pub(super) const VERSION: i64 = 4;
 
 /// How long another process may hold the file; transactions are short.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,6 +96,20 @@ CREATE TABLE failed_steps (
     state BLOB NOT NULL
 ) WITHOUT ROWID;
 PRAGMA user_version = 3;
+";
+
+/// What format 4 has more: a number that is another one whenever the records have changed, so that whoever has looked at
+/// them once need not look again. That a record was used again without becoming another one's successor does not count.
+const UPGRADE_TO_4: &str = "
+CREATE TABLE generation (number INTEGER NOT NULL);
+INSERT INTO generation VALUES (abs(random() / 2));
+CREATE TRIGGER record_added AFTER INSERT ON records
+    BEGIN UPDATE generation SET number = number + 1; END;
+CREATE TRIGGER record_removed AFTER DELETE ON records
+    BEGIN UPDATE generation SET number = number + 1; END;
+CREATE TRIGGER record_succeeded AFTER UPDATE OF use_number ON records
+    BEGIN UPDATE generation SET number = number + 1; END;
+PRAGMA user_version = 4;
 ";
 
 /// Opens `path`; what users should hear comes with it.
@@ -224,9 +238,19 @@ fn connect(path: &Path, check: Check) -> Result<Connection, Failure> {
 }
 
 /// Makes a new database beside `path` and puts it there whole, so that of several processes that are the first to open it
-/// one wins, and none finds it half made.
+/// one wins, and none finds it half made; one at a time.
 fn begin(path: &Path) -> Result<(), Failure> {
     let dir = path.parent().unwrap_or(Path::new("."));
+    // until it is there
+    let alone = std::fs::File::open(dir).map_err(Failure::Io)?;
+    fs4::fs_std::FileExt::lock_exclusive(&alone).map_err(Failure::Io)?;
+    if path.exists() {
+        return Ok(());
+    }
+    // the log of a database that somebody has removed would be taken for that of the new one
+    for suffix in ["-wal", "-shm"] {
+        crate::sys::fs::remove(&with_suffix(path, suffix)).map_err(Failure::Io)?;
+    }
     let place = tempfile::Builder::new()
         .prefix(&crate::sys::fs::temporary_prefix(std::process::id()))
         .tempdir_in(dir)
@@ -259,6 +283,9 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     if version < 3 {
         transaction.execute_batch(UPGRADE_TO_3)?;
+    }
+    if version < 4 {
+        transaction.execute_batch(UPGRADE_TO_4)?;
     }
     transaction.commit()
 }

@@ -8,12 +8,13 @@
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::{Db, unpoisoned};
 use crate::model::Digest;
@@ -21,15 +22,79 @@ use crate::store::content::{self, FileDigest};
 
 /// How old a change must be when a file is hashed, in nanoseconds.
 const RACY: i64 = 2_000_000_000;
+/// So many entries are asked for one by one before all are read at once.
+const SINGLY: usize = 64;
 
 /// What a `stat` says of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Stamp {
+    pub(in crate::store) size: i64,
+    pub(in crate::store) mtime: i64,
+    pub(in crate::store) ctime: i64,
+    pub(in crate::store) inode: i64,
+    pub(in crate::store) mode: i64,
+}
+
+impl Stamp {
+    /// Of what is at `path`, relative to `dir` or absolute; none if there is nothing.
+    pub(in crate::store) fn at(
+        dir: BorrowedFd<'_>,
+        path: &str,
+        links: Links,
+    ) -> io::Result<Option<Self>> {
+        use rustix::fs::{AtFlags, StatxFlags, statx};
+        let flags = match links {
+            Links::Followed => AtFlags::empty(),
+            Links::Looked => AtFlags::SYMLINK_NOFOLLOW,
+        };
+        let found = match statx(dir, path, flags, StatxFlags::BASIC_STATS) {
+            Ok(found) => found,
+            Err(rustix::io::Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let nanos = |time: rustix::fs::StatxTimestamp| {
+            let secs = time.tv_sec.saturating_mul(1_000_000_000);
+            secs.saturating_add(i64::from(time.tv_nsec))
+        };
+        Ok(Some(Self {
+            size: i64::try_from(found.stx_size).unwrap_or(i64::MAX),
+            mtime: nanos(found.stx_mtime),
+            ctime: nanos(found.stx_ctime),
+            inode: found.stx_ino.cast_signed(),
+            mode: i64::from(found.stx_mode),
+        }))
+    }
+
+    /// Whether it is an ordinary file.
+    pub(in crate::store) const fn is_file(self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    /// The wall clock, as stamps have it.
+    pub(in crate::store) fn clock() -> i64 {
+        wall_clock()
+    }
+
+    /// Whether anybody may execute the file.
+    pub(in crate::store) const fn executable(self) -> bool {
+        self.mode & 0o111 != 0
+    }
+
+    /// Whether a file that was read at this time may change once more without another stamp.
+    pub(in crate::store) const fn is_racy(self, read_at: i64) -> bool {
+        let Self { mtime, ctime, .. } = self;
+        let changed = if mtime > ctime { mtime } else { ctime };
+        changed > read_at.saturating_sub(RACY)
+    }
+}
+
+/// What is looked at where a link is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    size: i64,
-    mtime: i64,
-    ctime: i64,
-    inode: i64,
-    mode: i64,
+pub(in crate::store) enum Links {
+    /// What it leads to.
+    Followed,
+    /// The link itself.
+    Looked,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,8 +108,10 @@ struct Entry {
 /// What is known in this process: all handles share it.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// All entries, read at the first question.
+    /// All entries, read when there have been several questions.
     known: Option<HashMap<Vec<u8>, Entry>>,
+    /// How many have been asked for one by one.
+    asked: usize,
     /// Not written yet.
     fresh: HashMap<Vec<u8>, Entry>,
 }
@@ -138,7 +205,7 @@ impl StatCache<'_> {
     /// The digest of a file that has not changed since it was read.
     fn known(&self, path: &Path, meta: &Metadata) -> Option<FileDigest> {
         let entry = self.entry(path.as_os_str().as_encoded_bytes())?;
-        (entry.stamp == stamp(meta) && !is_racy(&entry)).then(|| FileDigest {
+        (entry.stamp == stamp(meta) && !entry.stamp.is_racy(entry.recorded)).then(|| FileDigest {
             digest: entry.digest,
             size: meta.len(),
             executable: content::executable(meta),
@@ -163,10 +230,22 @@ impl StatCache<'_> {
         Ok(found)
     }
 
+    /// The digest that the file at `path` had when it was last read, the stamp that it had then, and whether the stamp says
+    /// that it is the same still. Nothing is looked at.
+    pub(in crate::store) fn last(&self, path: &Path) -> Option<(Stamp, bool, Digest)> {
+        let entry = self.entry(path.as_os_str().as_encoded_bytes())?;
+        let trusted = !entry.stamp.is_racy(entry.recorded);
+        Some((entry.stamp, trusted, entry.digest))
+    }
+
     fn entry(&self, key: &[u8]) -> Option<Entry> {
         let mut state = unpoisoned(&self.db.stat);
         if let Some(entry) = state.fresh.get(key) {
             return Some(*entry);
+        }
+        if state.known.is_none() && state.asked < SINGLY {
+            state.asked += 1;
+            return self.load_one(key);
         }
         let known = state
             .known
@@ -174,26 +253,22 @@ impl StatCache<'_> {
         known.get(key).copied()
     }
 
+    fn load_one(&self, key: &[u8]) -> Option<Entry> {
+        self.db.ask(|db| {
+            db.prepare_cached(
+                "SELECT path, size, mtime, ctime, inode, mode, digest, recorded FROM stat WHERE path = ?1",
+            )?
+            .query_row([key], entry)
+            .optional()
+        })
+    }
+
     fn load(&self) -> Option<HashMap<Vec<u8>, Entry>> {
         self.db.ask(|db| {
             db.prepare_cached(
                 "SELECT path, size, mtime, ctime, inode, mode, digest, recorded FROM stat",
             )?
-            .query_map([], |row| {
-                let stamp = Stamp {
-                    size: row.get(1)?,
-                    mtime: row.get(2)?,
-                    ctime: row.get(3)?,
-                    inode: row.get(4)?,
-                    mode: row.get(5)?,
-                };
-                let entry = Entry {
-                    stamp,
-                    digest: Digest::from_bytes(row.get(6)?),
-                    recorded: row.get(7)?,
-                };
-                Ok((row.get(0)?, entry))
-            })?
+            .query_map([], |row| Ok((row.get(0)?, entry(row)?)))?
             .collect::<rusqlite::Result<_>>()
             .map(Some)
         })
@@ -245,10 +320,18 @@ impl Drop for StatCache<'_> {
     }
 }
 
-const fn is_racy(entry: &Entry) -> bool {
-    let Stamp { mtime, ctime, .. } = entry.stamp;
-    let changed = if mtime > ctime { mtime } else { ctime };
-    changed > entry.recorded.saturating_sub(RACY)
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        stamp: Stamp {
+            size: row.get(1)?,
+            mtime: row.get(2)?,
+            ctime: row.get(3)?,
+            inode: row.get(4)?,
+            mode: row.get(5)?,
+        },
+        digest: Digest::from_bytes(row.get(6)?),
+        recorded: row.get(7)?,
+    })
 }
 
 #[cfg(unix)]

@@ -102,9 +102,12 @@ impl Dead {
 
     /// Ends its processes, then removes its paths. It stays in the journal until [`Dead::strike`].
     pub fn undo(&self) -> io::Result<Recovered> {
+        let commands = super::commands::left(&self.notes());
         let groups = self.entries.iter().flat_map(|(_, entry)| &entry.groups);
+        let groups = groups.chain(commands.iter().map(|(_, leader)| leader));
         let mut recovered = Recovered {
             processes: process::end(self.owner.as_ref().map(|o| o.run.as_str()), groups),
+            what: commands.iter().map(|(what, _)| what.clone()).collect(),
             ..Recovered::default()
         };
         for (file, entry) in &self.entries {

@@ -11,6 +11,7 @@
 //! Locks, not process ids, tell the living from the dead: a process id may be somebody else's by now, or be of another
 //! container. Nothing is written down that is not also found without it: children are marked before they start.
 
+mod commands;
 mod dead;
 
 use std::fs::{self, File, OpenOptions};
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::Holder;
 use super::process::Identity;
 
+pub use commands::Running;
 pub use dead::{Dead, LeftMachine, Recovered};
 
 /// How long the path of a scratch directory's parent may be: the system limits a socket's path to 108 bytes, some to 104.

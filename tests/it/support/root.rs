@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::vm::repository;
 
@@ -21,6 +22,19 @@ impl Drop for Root {
     }
 }
 
+/// A free port that the system gives to nobody by itself: it is taken only when the root's server has started.
+fn port() -> u16 {
+    // no two of one process are the same, though they are taken later
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let next = std::iter::from_fn(|| {
+        let own = u16::try_from(std::process::id() % 1_000).unwrap() * 10;
+        Some(20_000 + (own + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000)
+    });
+    let mut next = next.take(12_000);
+    let next = next.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    next.unwrap()
+}
+
 impl Root {
     /// Starts the system `name`; `init` is its first process, none: its own.
     pub(crate) fn start(name: &str, init: &[&str]) -> Self {
@@ -31,9 +45,7 @@ impl Root {
             .arg(keys.path().join("user"))
             .status();
         assert!(made.unwrap().success());
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = port();
         let child = Command::new(repository().join("tests/goss/boot"))
             .args([root, PathBuf::from(port.to_string())])
             .arg(keys.path().join("user.pub"))

@@ -340,6 +340,9 @@ fn an_ovf_of_version_1_becomes_one_of_version_2() {
     assert!(place("</Item>") < place("<StorageItem>"));
     assert!(place("</StorageItem>") < place("<EthernetPortItem>"));
     assert!(place("</EthernetPortItem>") < place("<vmw:Config"));
+    let undeclared = own.replace("/CIM_ResourceAllocationSettingData\"", "/another\"");
+    let error = to_version_2(&undeclared).unwrap_err().to_string();
+    assert!(error.contains("declares no prefix"), "{error}");
     let error = to_version_2("<Envelope").unwrap_err().to_string();
     assert!(
         error.starts_with("the ovf is no well-formed xml"),

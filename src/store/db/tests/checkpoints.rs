@@ -73,6 +73,7 @@ fn a_file_of_the_format_before_is_read_and_gets_the_table() {
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.execute_batch(
         "DROP TABLE checkpoints; DROP TABLE checkpoint_costs; DROP TABLE failed_steps;
+         DROP TABLE generation; DROP TRIGGER record_added; DROP TRIGGER record_removed; DROP TRIGGER record_succeeded;
          PRAGMA user_version = 1",
     )
     .unwrap();
