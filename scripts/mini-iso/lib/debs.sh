@@ -20,7 +20,9 @@ prepare_debian_apt() {
     [ -z "${DEB_APT_READY:-}" ] || return 0
     DEB_APT_OPTIONS=(-o APT::Sandbox::User=root)
     DEB_APT_READY=yes
-    if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release && apt-cache show linux-image-amd64 >/dev/null 2>&1; then
+    # what is installed is known without lists: only where it would come from tells that there are some
+    if grep -qs '^VERSION_CODENAME=bookworm' /etc/os-release \
+        && apt-get -qq --print-uris download linux-image-amd64 busybox-static 2>/dev/null | grep -q busybox-static; then
         return
     fi
     local dir keyring=/usr/share/keyrings/debian-archive-keyring.gpg
