@@ -84,24 +84,23 @@ pub(super) fn run(global: &Global, args: RunArgs) -> Result<Exit, CliError> {
         return super::watch::run(global, &args);
     }
     let way = Way::of(global, &args)?;
-    if let Some(exit) = way
-        .as_ref()
-        .map(|way| way.go(global, &args))
-        .transpose()?
-        .flatten()
+    if let Some(way) = &way
+        && let Some(exit) = way.go(global, &args)?
     {
         return Ok(exit);
     }
     let session = Session::load(global, &args.choice)?;
-    once(global, &args, &session, display(global, args.quiet))
+    let shown = display(global, args.quiet);
+    once(global, &args, &session, shown, way.as_ref())
 }
 
-/// One run of a loaded project.
+/// One run of a loaded project; `way` keeps its graph.
 pub(super) fn once(
     global: &Global,
     args: &RunArgs,
     session: &Session,
     shown: (Arc<dyn Sink>, Lend),
+    way: Option<&Way>,
 ) -> Result<Exit, CliError> {
     let stages = session.select(&args.choice, &args.targets)?;
     if args.dry_run {
@@ -115,9 +114,9 @@ pub(super) fn once(
         facts: run_facts(),
         lock: None,
     };
-    let (way, targets) = (Way::of(global, args)?, job.targets.clone());
+    let targets = job.targets.clone();
     work(args, session, job, shown, &|host, ended| {
-        if let Some(way) = &way {
+        if let Some(way) = way {
             way.keep(session, host, ended, &targets);
         }
     })
@@ -177,10 +176,7 @@ pub(super) fn work(
                 return Err(error);
             }
         };
-        let request = RunRequest {
-            expected,
-            ..request(session, args, job, &host)
-        };
+        let request = request(session, args, (job, expected), &host);
         let ended = drive(session, request, Arc::clone(&host), sink, cancel).await;
         let exit = exit(&ended.summary);
         if exit == Exit::Done {
@@ -226,12 +222,17 @@ async fn drive(
     ended
 }
 
-fn request(session: &Session, args: &RunArgs, job: Job, host: &Host) -> RunRequest {
+fn request(
+    session: &Session,
+    args: &RunArgs,
+    (job, expected): (Job, Option<Duration>),
+    host: &Host,
+) -> RunRequest {
     RunRequest {
         project: Arc::clone(&session.project),
         stages: job.stages,
         untouched: job.untouched,
-        expected: None,
+        expected,
         targets: job.targets,
         forced: job.forced,
         limits: limits(session, args.jobs),

@@ -57,7 +57,7 @@ impl Session {
         let world = Remembering::new(&RealWorld);
         let loaded = config::load(&root, &world, &choice.overrides())?;
         let warned = warnings(global, choice, &loaded, wanted)?;
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), warned.as_bytes());
+        show_warnings(&warned);
         Ok(Self {
             asked: world.into_asked(),
             warned,
@@ -303,6 +303,11 @@ pub(super) fn run_facts() -> RunFacts {
         date,
         host,
     }
+}
+
+/// Shows [`warnings`].
+pub(super) fn show_warnings(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
 }
 
 /// The warnings of loading, as they are shown.

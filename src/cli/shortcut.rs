@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use super::common::Global;
 use super::run::{Job, RunArgs, display, lock_holder, lock_path, traced, work};
 use super::session::{
-    Session, cache_dir, find_project, open_for, open_records, plan_error, run_facts,
+    Session, cache_dir, find_project, open_for, open_records, plan_error, run_facts, show_warnings,
 };
 use super::world::RealWorld;
 use super::{CliError, Exit};
@@ -170,7 +170,8 @@ impl Way {
             ..
         } = ready;
         let summary = summary(&graph, names(global, args, &graph));
-        let sink = self.shown(global, args, &graph.head)?;
+        show_warnings(&graph.head.warnings);
+        let sink = traced(display(global, args.quiet).0, args.trace.as_deref())?;
         let facts = run_facts();
         let _store = open_for(&self.root, &self.cache, &facts.id, &|message| {
             sink.event(Event::Warning {
@@ -195,9 +196,9 @@ impl Way {
             elapsed: started.elapsed(),
             ..summary
         }));
-        let due = graph.head.use_is_due(now());
+        let due = graph.head.use_is_due();
         if due && db.touch_last(graph.key_texts()).is_ok() {
-            graph.head.used = now();
+            graph.head.used_now();
         }
         if due || checked.refreshed {
             // without it the next run takes longer
@@ -206,16 +207,6 @@ impl Way {
         db.leave_log();
         drop(lock);
         Ok(Exit::Done)
-    }
-
-    fn shown(
-        &self,
-        global: &Global,
-        args: &RunArgs,
-        head: &Head,
-    ) -> Result<Arc<dyn Sink>, CliError> {
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), head.warnings.as_bytes());
-        traced(display(global, args.quiet).0, args.trace.as_deref())
     }
 
     /// Some of it may have to run.
@@ -231,7 +222,7 @@ impl Way {
         } = ready;
         // the session opens them for itself
         drop(db);
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), graph.head.warnings.as_bytes());
+        show_warnings(&graph.head.warnings);
         let given = drawn.artifacts.keys().cloned().collect();
         let session = self.session(&graph.head, drawn.stages, given)?;
         let artifacts: BTreeMap<StageKey, Arc<Artifact>> = drawn
@@ -322,7 +313,7 @@ impl Way {
         }
         let head = Head {
             generation: 0,
-            used: now(),
+            used: 0,
             project: project.name.clone(),
             version: project.version.clone(),
             targets: targets.to_vec(),
@@ -337,6 +328,7 @@ impl Way {
             .graph
             .closure(&ended.settled.keys().cloned().collect::<Vec<_>>());
         let mut sketch = Sketch::new(head, &order);
+        sketch.head.used_now();
         let known = sketch.loaded(&self.root, session.asked.clone(), &host.db.stat_cache());
         known.then_some(())?;
         self.draw(sketch, session, host, ended, &BTreeMap::new())
@@ -442,9 +434,4 @@ fn program() -> Option<String> {
         meta.len(),
         meta.ino()
     ))
-}
-
-fn now() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX))
 }

@@ -52,7 +52,7 @@ pub(super) fn run(global: &Global, args: &RunArgs) -> Result<Exit, CliError> {
         // after it is watched, before it is used: no change is missed
         let known = look(global, &args)?.0;
         let done = Session::load(global, &args.choice)
-            .and_then(|session| once(global, &args, &session, shown));
+            .and_then(|session| once(global, &args, &session, shown, None));
         let exit = done.unwrap_or_else(|error| {
             error.print(global);
             error.exit()

@@ -180,9 +180,9 @@ pub async fn run(
         total: stages.len() + shared.request.untouched.stages.len(),
     });
     let mut driver = Driver::new(shared, stages);
-    tell(&driver.shared, driver.shared.db.gather(true));
+    tell(&driver.shared, None, driver.shared.db.gather(true));
     driver.drive().await;
-    tell(&driver.shared, driver.shared.db.gather(false));
+    tell(&driver.shared, None, driver.shared.db.gather(false));
     let mut summary = driver.summary;
     summary.interrupted = driver.shared.cancel.is_cancelled() && !driver.stopped_by_failure;
     summary.elapsed = started.elapsed();
@@ -197,10 +197,10 @@ pub async fn run(
 }
 
 /// What could not be written is a warning: a record that is lost means that a stage runs again.
-fn tell(shared: &Shared, written: Result<(), StoreError>) {
+pub(super) fn tell(shared: &Shared, stage: Option<&StageKey>, written: Result<(), StoreError>) {
     if let Err(error) = written {
         shared.sink.event(Event::Warning {
-            stage: None,
+            stage: stage.cloned(),
             message: error.to_string(),
         });
     }
@@ -317,7 +317,7 @@ impl Driver {
                     () = tokio::time::sleep_until(until) => {}
                 }
             }
-            tell(&self.shared, self.shared.db.flush());
+            tell(&self.shared, None, self.shared.db.flush());
         }
         self.gathered_since = None;
         tasks.join_next().await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::run::{ExecError, Found, Shared, StageContext};
+use super::run::{ExecError, Found, Shared, StageContext, tell};
 use super::{Event, Outcome, Output, StageFailure};
 use crate::model::{Artifact, Digest, Stage, StageKey, StageKind};
 use crate::plan::{self, Decision, Facts, Record};
@@ -47,12 +47,8 @@ pub(super) async fn settle(
         forced,
     ) {
         Decision::Fresh(record) => {
-            if let Err(error) = shared.db.touch([record.as_ref()]) {
-                shared.sink.event(Event::Warning {
-                    stage: Some(stage.key.clone()),
-                    message: error.to_string(),
-                });
-            }
+            let touched = shared.db.touch([record.as_ref()]);
+            tell(&shared, Some(&stage.key), touched);
             let fingerprint = record.fingerprint;
             let artifact = Arc::new(record.artifact);
             if let Err(failure) = shared.executor.restore(&stage, &artifact).await {
@@ -240,13 +236,8 @@ pub fn listed(names: &[String]) -> String {
 /// Shows a recorded artifact; a failure is a warning, for the next run does it again.
 async fn publish(shared: &Shared, stage: &Stage, artifact: &Artifact) {
     // a server may take its time, and what is gathered holds others up
-    if !matches!(stage.kind, StageKind::Command(_))
-        && let Err(error) = shared.db.flush()
-    {
-        shared.sink.event(Event::Warning {
-            stage: Some(stage.key.clone()),
-            message: error.to_string(),
-        });
+    if !matches!(stage.kind, StageKind::Command(_)) {
+        tell(shared, Some(&stage.key), shared.db.flush());
     }
     if let Err(failure) = shared.executor.publish(stage, artifact).await {
         shared.sink.event(Event::Warning {

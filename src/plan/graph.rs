@@ -52,6 +52,21 @@ pub struct Graph {
 impl Graph {
     /// The graph of a project's stages, or the circle in it as a path.
     pub fn new(project: &Project) -> Result<Self, PlanError> {
+        Self::of(project, |stage, needed| {
+            Err(unknown_dependency(project, stage, needed))
+        })
+    }
+
+    /// The graph of some stages of a project: what they need beside each other is left out.
+    pub fn part(project: &Project) -> Result<Self, PlanError> {
+        Self::of(project, |_, _| Ok(()))
+    }
+
+    /// `unknown` decides about a stage that needs one which is not there.
+    fn of(
+        project: &Project,
+        unknown: impl Fn(&StageKey, &StageKey) -> Result<(), PlanError>,
+    ) -> Result<Self, PlanError> {
         let edges = project.stages.iter().map(|s| s.needs.len()).sum();
         let mut graph = DiGraph::with_capacity(project.stages.len(), edges);
         let index: HashMap<StageKey, NodeIndex> = project
@@ -61,32 +76,14 @@ impl Graph {
             .collect();
         for stage in &project.stages {
             for needed in &stage.needs {
-                let from = index
-                    .get(needed)
-                    .ok_or_else(|| unknown_dependency(project, &stage.key, needed))?;
-                graph.add_edge(*from, index[&stage.key], ());
+                match index.get(needed) {
+                    Some(from) => drop(graph.add_edge(*from, index[&stage.key], ())),
+                    None => unknown(&stage.key, needed)?,
+                }
             }
         }
         let rank = order(&graph)?;
         Ok(Self { graph, index, rank })
-    }
-
-    /// The graph of some stages of a project: what they need beside each other is left out.
-    pub fn part(project: &Project) -> Result<Self, PlanError> {
-        let own: HashSet<&StageKey> = project.stages.iter().map(|stage| &stage.key).collect();
-        let within = |stage: &Stage| Stage {
-            needs: stage
-                .needs
-                .iter()
-                .filter(|key| own.contains(key))
-                .cloned()
-                .collect(),
-            ..stage.clone()
-        };
-        Self::new(&Project {
-            stages: project.stages.iter().map(within).collect(),
-            ..project.clone()
-        })
     }
 
     /// All stages that `targets` name at the chosen axis values, with everything that they need, in order: what is needed

@@ -120,8 +120,7 @@ impl Store {
     }
 
     fn sharded(&self, dir: &str, digest: &Digest) -> PathBuf {
-        let hex = digest.hex();
-        self.root.join(dir).join(&hex[..2]).join(hex)
+        self.root.join(dir).join(sharded(digest))
     }
 
     pub(super) const fn session(&self) -> &Session {
@@ -218,8 +217,7 @@ impl Store {
     /// Shows an object at `to`, replacing what is there.
     pub fn place(&self, file: &StoredFile, to: &Path, place: Place) -> Result<(), StoreError> {
         let object = self.use_object(&file.digest)?;
-        let dir = to.parent().filter(|p| !p.as_os_str().is_empty());
-        let dir = dir.unwrap_or(Path::new("."));
+        let dir = sys::fs::directory(to);
         fs::create_dir_all(dir).map_err(at(dir))?;
         let temporary = dir.join(format!(".forge-{}", self.journal().unique()));
         let linked =
@@ -296,6 +294,12 @@ impl Drop for Store {
         // nothing is being made any more: what is in no record now will never be
         let _ = self.tidy();
     }
+}
+
+/// Where what belongs to an object lies in its directory.
+pub(super) fn sharded(digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{}/{hex}", &hex[..2])
 }
 
 /// The digest that an object's file name says.

@@ -7,39 +7,41 @@ use std::time::{Duration, SystemTime};
 
 /// Writes `bytes` to `path` so that readers see the old content or the new one: temporary file, fsync, rename.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole(path, bytes, set_default_mode)
+    write_whole(path, bytes, |file| {
+        set_default_mode(file)?;
+        file.sync_all()
+    })
 }
 
 /// [`write_atomic`] for what nobody else may read: mode 0600.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // temporary files are made that way
-    write_whole(path, bytes, |_| Ok(()))
+    write_whole(path, bytes, File::sync_all)
 }
 
 /// As [`write_atomic`], for what is quickly made anew: after a power cut it may be gone, or not whole.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(dir)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(&temporary_prefix(std::process::id()))
-        .tempfile_in(dir)?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
+    write_whole(path, bytes, |_| Ok(()))
 }
 
-fn write_whole(path: &Path, bytes: &[u8], mode: fn(&File) -> io::Result<()>) -> io::Result<()> {
-    let dir = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+/// The directory that `path` lies in; that of a bare name is the working directory.
+#[must_use]
+pub fn directory(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+/// `finish` has the file when all is in it and nobody sees it yet.
+fn write_whole(path: &Path, bytes: &[u8], finish: fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let dir = directory(path);
     fs::create_dir_all(dir)?;
     let mut file = tempfile::Builder::new()
         .prefix(&temporary_prefix(std::process::id()))
         .tempfile_in(dir)?;
     file.write_all(bytes)?;
-    mode(file.as_file())?;
-    file.as_file().sync_all()?;
+    finish(file.as_file())?;
     file.persist(path).map_err(|e| e.error)?;
     Ok(())
 }

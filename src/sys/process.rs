@@ -72,20 +72,18 @@ impl Group {
             signal_process(*pid, Signal::Term);
         }
         let ended = tokio::time::timeout(grace, self.child.wait()).await;
-        if let Ok(status) = ended {
+        if ended.is_ok() {
             // the leader's id may be another's from here on
             all.retain(|pid| Some(*pid) != self.pid);
-            descend(&mut all);
-            self.signal(Signal::Kill);
-            all.into_iter()
-                .for_each(|pid| signal_process(pid, Signal::Kill));
-            return status;
         }
         descend(&mut all);
         self.signal(Signal::Kill);
         all.into_iter()
             .for_each(|pid| signal_process(pid, Signal::Kill));
-        self.child.wait().await
+        match ended {
+            Ok(status) => status,
+            Err(_) => self.child.wait().await,
+        }
     }
 
     /// What the leader has left running goes on.
@@ -120,9 +118,8 @@ fn descend(all: &mut Vec<u32>) {
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter_map(|pid| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-            Some((pid, parent.parse().ok()?))
+            let parent = stat_field(pid, 4)?;
+            Some((pid, u32::try_from(parent).ok()?))
         })
         .collect();
     let mut at = 0;
@@ -198,12 +195,9 @@ impl Identity {
     /// The process that has this id now; none: nobody has it, or the system does not tell.
     #[must_use]
     pub fn of(pid: u32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // the second field is a name, which may have spaces and parentheses; the start is field 22
-        let start = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
         Some(Self {
             pid,
-            start: start.parse().ok()?,
+            start: stat_field(pid, 22)?,
             boot: boot_id()?.to_owned(),
         })
     }
@@ -211,6 +205,14 @@ impl Identity {
     fn lives(&self) -> bool {
         Self::of(self.pid).as_ref() == Some(self)
     }
+}
+
+/// A number of `/proc/PID/stat` (proc(5)), by its place; the first is 1, and those from 4 on are numbers.
+fn stat_field(pid: u32, place: usize) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // the second field is a name, which may have spaces and parentheses
+    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
+    rest.nth(place.checked_sub(3)?)?.parse().ok()
 }
 
 /// Which boot of the host this is.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::fs::{set_default_mode, temporary_prefix};
+use super::fs::{directory, set_default_mode, temporary_prefix};
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -77,13 +77,6 @@ impl Whole {
         };
         name.persist(&self.target).map_err(|e| e.error)?;
         Ok(size)
-    }
-}
-
-fn directory(target: &Path) -> &Path {
-    match target.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
     }
 }
 

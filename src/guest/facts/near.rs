@@ -1,6 +1,7 @@
 //! What this machine tells without a shell: its files, accounts, processes, ports and parameters are read, its commands run. The
 //! records are those that the script would have brought; what is not sure to come out the same is left to the script.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -15,6 +16,7 @@ use super::KEEP;
 use super::script::{SHARED, files};
 use super::system::{Place, System};
 use crate::goss::{FileWants, Question, Transport, clean};
+use crate::model::hex;
 
 /// Sums of what is longer are left to the script: it sums beside everything else, and not for ever.
 const SUMMED: u64 = 64 << 20;
@@ -49,18 +51,17 @@ impl Near {
     fn of(questions: &[Question]) -> Self {
         let mut near = Self::default();
         let mut whole = BTreeSet::new();
-        let accounts = Accounts::read();
+        // only files ask for them
+        let accounts = LazyCell::new(Accounts::read);
         for (number, question) in questions.iter().enumerate() {
             let told = match question {
                 Question::File { path, wants } => near.file(number, path, *wants, &accounts),
                 Question::KernelParam { key } => near.parameter(number, key),
                 Question::Process { .. } => near.once("comm", processes),
                 Question::Port { .. } => near.sockets(),
-                Question::Group { .. } | Question::User { .. } => {
-                    whole.extend(files(question));
-                    Some(())
-                }
-                Question::Command { .. }
+                Question::Group { .. }
+                | Question::User { .. }
+                | Question::Command { .. }
                 | Question::Addr {
                     transport: Transport::Tcp,
                     ..
@@ -285,12 +286,7 @@ fn sum<D: Digest>(path: &str) -> Option<Result<Vec<u8>, String>> {
             n => digest.update(&buffer[..n]),
         }
     }
-    let text: String = digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Some(Ok(text.into_bytes()))
+    Some(Ok(hex(&digest.finalize()).into_bytes()))
 }
 
 /// The names of all processes, a line each.

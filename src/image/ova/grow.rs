@@ -10,6 +10,8 @@ use super::pack::{CLUSTER, Job, PackInput, PackedOva};
 use super::write::{BLOCK, Writer, header};
 use crate::image::Progress;
 use crate::sys::Cancel;
+#[cfg(target_os = "linux")]
+use crate::sys::fs::directory;
 
 /// Makes a package of its first file, which is `out`: the file system puts room in front of it, and nothing is copied.
 /// `None`, with the file as it was, where the file system cannot, which is known before anything is read. The descriptor should be aligned.
@@ -85,8 +87,7 @@ fn insert(file: &File, room: u64) -> bool {
 /// Whether the file system can do that, tried with a file of its own.
 #[cfg(target_os = "linux")]
 fn inserts_beside(path: &Path) -> bool {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let tried = tempfile::tempfile_in(dir.unwrap_or(Path::new("."))).and_then(|mut file| {
+    let tried = tempfile::tempfile_in(directory(path)).and_then(|mut file| {
         file.write_all(&[0; CLUSTER as usize])?;
         Ok(insert(&file, CLUSTER))
     });

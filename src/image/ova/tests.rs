@@ -182,11 +182,7 @@ fn a_disk_that_becomes_the_package_gives_the_same_bytes() {
     let disk = fs::read(&made.files[0].path).unwrap();
     let start = bytes.windows(disk.len()).position(|w| w == disk).unwrap();
     assert_eq!(start % 4096, 0);
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&made.files[0].path)
-        .unwrap();
+    let file = to_grow(&made.files[0].path);
     match grow(&made.input("app"), &file, &|_| {}, &Cancel::new()).unwrap() {
         Some(grown) => {
             assert_eq!(grown, packed);
@@ -197,16 +193,17 @@ fn a_disk_that_becomes_the_package_gives_the_same_bytes() {
     }
 }
 
+fn to_grow(disk: &Path) -> File {
+    let mut options = File::options();
+    options.read(true).write(true).open(disk).unwrap()
+}
+
 #[test]
 fn a_disk_whose_growing_ends_early_is_as_it_was() {
     let mut made = make();
     made.descriptor = aligned(&made.input("app")).unwrap();
     let disk = fs::read(&made.files[0].path).unwrap();
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&made.files[0].path)
-        .unwrap();
+    let file = to_grow(&made.files[0].path);
     let cancel = Cancel::new();
     cancel.cancel(crate::sys::CancelKind::Graceful);
     match grow(&made.input("app"), &file, &|_| {}, &cancel) {
@@ -220,11 +217,7 @@ fn a_disk_whose_growing_ends_early_is_as_it_was() {
 fn nothing_is_read_for_a_package_that_cannot_grow() {
     let made = make();
     let disk = fs::read(&made.files[0].path).unwrap();
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&made.files[0].path)
-        .unwrap();
+    let file = to_grow(&made.files[0].path);
     // Whoever read would see that it shall stop; room of this size is made nowhere.
     let cancel = Cancel::new();
     cancel.cancel(crate::sys::CancelKind::Graceful);

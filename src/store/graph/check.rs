@@ -8,6 +8,7 @@ use crate::model::Digest;
 use crate::store::content;
 use crate::store::db::{Links, Stamp};
 use crate::store::mark::is_mark;
+use crate::store::objects::sharded;
 use crate::store::tree::is_whole;
 
 /// Fewer places than this are looked at sooner than a thread is started.
@@ -216,10 +217,4 @@ impl Look<'_> {
         let nanos = u32::try_from(stamp.mtime.rem_euclid(1_000_000_000)).unwrap_or(0);
         stamp.is_file() && is_mark(nanos, digest, u64::try_from(stamp.size).unwrap_or(0))
     }
-}
-
-/// Where an object lies in the directory of objects.
-fn sharded(digest: &Digest) -> String {
-    let hex = digest.hex();
-    format!("{}/{hex}", &hex[..2])
 }

@@ -52,9 +52,7 @@ struct Kept {
 impl Sketch {
     /// One with these stages to come, in the order of the plan.
     #[must_use]
-    pub fn new(mut head: Head, keys: &[StageKey]) -> Self {
-        head.inputs.clear();
-        head.asked.clear();
+    pub fn new(head: Head, keys: &[StageKey]) -> Self {
         let kept = |key: &StageKey| Kept {
             key: serde_json::to_string(key).unwrap_or_default(),
             ..Kept::default()

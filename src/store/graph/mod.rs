@@ -34,7 +34,7 @@ pub use check::{Change, Checked};
 pub use edit::{Drawn, Sketch};
 pub use format::KeptGraph;
 
-use super::db::{RECENT, Stamp};
+use super::db::{RECENT, Stamp, now};
 use crate::config::Asked;
 use crate::model::{
     Artifact, Command, Digest, Duration, Input, Name, Origin, Resources, Stage, StageKey, StageKind,
@@ -69,10 +69,15 @@ pub struct Head {
 }
 
 impl Head {
-    /// Whether the last use of the records should be noted, at this time in seconds since 1970.
+    /// Whether the last use of the records should be noted.
     #[must_use]
-    pub const fn use_is_due(&self, now: i64) -> bool {
-        now.saturating_sub(self.used) >= RECENT
+    pub fn use_is_due(&self) -> bool {
+        now().saturating_sub(self.used) >= RECENT
+    }
+
+    /// It is noted.
+    pub fn used_now(&mut self) {
+        self.used = now();
     }
 }
 
